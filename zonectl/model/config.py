@@ -1,0 +1,187 @@
+"""A zone as its file describes it: parsed, checked, with every default filled in and every path absolute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from zonectl.model.names import ZoneName
+
+Interface: TypeAlias = IPv4Interface | IPv6Interface
+
+
+class Restart(Enum):
+    """When zoned starts a zone again that has ended; never after a user's stop."""
+
+    NO = "no"
+    ON_FAILURE = "on-failure"
+    ALWAYS = "always"
+
+
+class RootMode(Enum):
+    """How a zone gets its root: a thin layer over shared files, or files of its own."""
+
+    OVERLAY = "overlay"
+    COPY = "copy"
+
+
+class RootSwitch(Enum):
+    """How init changes into its root."""
+
+    PIVOT_ROOT = "pivot_root"
+    CHROOT = "chroot"
+
+
+class NetworkMode(Enum):
+    """How a zone is connected. `HOST` shares the host's namespace, `NONE` has loopback alone."""
+
+    VETH = "veth"
+    HOST = "host"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootConfig:
+    """`[root]`: exactly one of `image`, `path`, `tar` and `host` says where the files come from."""
+
+    image: str | None = None
+    path: str | None = None
+    tar: str | None = None
+    host: bool = False
+    mode: RootMode = RootMode.OVERLAY
+    readonly: bool = False
+    switch: RootSwitch = RootSwitch.PIVOT_ROOT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespacesConfig:
+    """`[namespaces]`: True is a namespace of the zone's own, False the host's. Mount, pid and cgroup are always own.
+
+    The offsets, in seconds, shift the clocks of a time namespace (time_namespaces(7)). `net` is derived from
+    `[network] mode` as well: `mode = "host"` and `net = "host"` say the same thing.
+    """
+
+    user: bool = True
+    net: bool = True
+    uts: bool = True
+    ipc: bool = True
+    time: bool = True
+    boottime_offset_s: float = 0.0
+    monotonic_offset_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IoLimit:
+    """`[[resources.io]]`: limits of one block device; rates in bytes or operations a second, weight 1..10000."""
+
+    device: str
+    read_bps: int | None = None
+    write_bps: int | None = None
+    read_iops: int | None = None
+    write_iops: int | None = None
+    weight: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourcesConfig:
+    """`[resources]`: None is no limit. Sizes in bytes; `hugetlb` maps a page size of the kernel's ("2MB") to bytes."""
+
+    required: bool = True
+    cpus: float | None = None
+    cpu_period_us: int = 100_000
+    cpu_weight: int | None = None
+    cpuset: str | None = None
+    cpuset_mems: str | None = None
+    memory_bytes: int | None = None
+    memory_high_bytes: int | None = None
+    memory_low_bytes: int | None = None
+    memory_min_bytes: int | None = None
+    swap_bytes: int | None = None
+    oom_group: bool = False
+    pids: int | None = None
+    io_weight: int | None = None
+    io: tuple[IoLimit, ...] = ()
+    hugetlb: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """`host_address:host_port:zone_port/protocol`, a port of the host that leads to one of the zone."""
+
+    host_address: str
+    host_port: int
+    zone_port: int
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """`[network]`: `address` None means one is leased from the subnet of the bridge (`auto`)."""
+
+    mode: NetworkMode = NetworkMode.VETH
+    bridge: str = "zbr0"
+    subnet: str = "10.77.0.0/16"
+    address: Interface | None = None
+    gateway: str | None = None
+    isolated: bool = True
+    nat: bool = True
+    mtu: int | None = None
+    dns: tuple[str, ...] = ()
+
+
+class MountKind(Enum):
+    """What a `[[mount]]` is."""
+
+    BIND = "bind"
+    TMPFS = "tmpfs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountConfig:
+    """`[[mount]]`: a folder or file of the host, or a tmpfs of `size_bytes`, at the absolute `target` in the zone."""
+
+    target: str
+    kind: MountKind = MountKind.BIND
+    source: str | None = None
+    readonly: bool = False
+    exec: bool = True
+    suid: bool = False
+    dev: bool = False
+    recursive: bool = True
+    size_bytes: int | None = None
+    mode: int = 0o755
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityConfig:
+    """`[security]`."""
+
+    no_new_privs: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneConfig:
+    """A whole zone file."""
+
+    name: ZoneName
+    command: tuple[str, ...] = ("/bin/sh",)
+    env: tuple[tuple[str, str], ...] = ()
+    user: str = "root"
+    workdir: str = "/"
+    hostname: str = ""
+    init: bool = False
+    stop_signal: str = "SIGTERM"
+    stop_timeout_s: float = 10.0
+    autostart: bool = False
+    restart: Restart = Restart.NO
+    depends_on: tuple[ZoneName, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    root: RootConfig = field(default_factory=RootConfig)
+    namespaces: NamespacesConfig = field(default_factory=NamespacesConfig)
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    mounts: tuple[MountConfig, ...] = ()
+    security: SecurityConfig = field(default_factory=SecurityConfig)

@@ -1,0 +1,58 @@
+"""What the host can do: probed once, passed to everything that plans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class CgroupLayout(Enum):
+    """How the host's control groups are mounted (cgroups(7))."""
+
+    UNIFIED = "unified"
+    HYBRID = "hybrid"
+    LEGACY = "legacy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CgroupFacts:
+    """Control groups: where version 2 is mounted, which controllers it has, and which are bound to version 1.
+
+    `mount` is None where there is no cgroup2 mount. `base` is the group, relative to the mount and "" for its root,
+    below which zonectl's own groups go (a delegated subtree, or the root). `controllers` are those usable there;
+    `v1` maps a controller bound to version 1 to its mount point.
+    """
+
+    layout: CgroupLayout = CgroupLayout.LEGACY
+    mount: str | None = None
+    base: str = ""
+    controllers: frozenset[str] = frozenset()
+    v1: tuple[tuple[str, str], ...] = ()
+    writable: bool = False
+    nsdelegate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One thing that was tried: whether it works, what was seen, whether zones need it, and the remedy if not."""
+
+    name: str
+    ok: bool
+    seen: str
+    needed: bool
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """What the host can do. `kernel` is (major, minor); `namespaces` the kinds in /proc/self/ns."""
+
+    kernel: tuple[int, int] = (0, 0)
+    release: str = ""
+    euid: int = 0
+    namespaces: frozenset[str] = frozenset()
+    cgroup: CgroupFacts = field(default_factory=CgroupFacts)
+    filesystems: frozenset[str] = frozenset()
+    online_cpus: str = ""
+    page_sizes: tuple[str, ...] = ()
+    probes: tuple[Probe, ...] = ()

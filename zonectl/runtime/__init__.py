@@ -1,0 +1,1 @@
+"""The verbs: they apply plans to the host. The only room that starts zone processes."""
