@@ -1,0 +1,256 @@
+"""Every key of a zone file, described once."""
+
+from __future__ import annotations
+
+from zonectl.config import texts
+from zonectl.config.kinds import Boolean, Choice
+from zonectl.config.network_fields import NETWORK
+from zonectl.config.paths import HostPath, ZonePath
+from zonectl.config.quantities import Duration, FileMode, Size
+from zonectl.config.resource_fields import RESOURCES
+from zonectl.config.tables import ExactlyOne, Field, ListOf, MapOf, Table, Tables, Variant
+from zonectl.model.config import (
+    MountConfig,
+    MountKind,
+    NamespacesConfig,
+    Restart,
+    RootConfig,
+    RootMode,
+    RootSwitch,
+    SecurityConfig,
+    ZoneConfig,
+)
+
+_DAY_S = 86_400
+_MOST_OFFSET_S = 4_611_686_018
+"""KTIME_SEC_MAX / 2, which no clock of a time namespace may pass (time_namespaces(7))."""
+
+_OWN = Choice((("private", True), ("host", False)))
+
+_ROOT = Table(
+    RootConfig,
+    (
+        Field(
+            key="image",
+            kind=texts.IMAGE,
+            text="An image of the store.",
+            example='"debian:12"',
+        ),
+        Field(
+            key="path",
+            kind=HostPath(),
+            text="A folder of the host that holds a whole root.",
+            example='"/srv/roots/web"',
+        ),
+        Field(
+            key="tar",
+            kind=HostPath(),
+            text="A tar archive of a whole root, unpacked by create.",
+            example='"root.tar"',
+        ),
+        Field(
+            key="host",
+            kind=Boolean(),
+            text="A sparse root: the host's own programs and libraries, read-only, below an /etc that is made up.",
+            example="true",
+        ),
+        Field(
+            key="mode",
+            kind=Choice(tuple((mode.value, mode) for mode in RootMode)),
+            text="`overlay`: a thin layer over files that zones share; `copy`: the zone's own copy of all of them.",
+            example='"copy"',
+        ),
+        Field(key="readonly", kind=Boolean(), text="Nothing in the root can be written.", example="true"),
+        Field(
+            key="switch",
+            kind=Choice(tuple((switch.value, switch) for switch in RootSwitch)),
+            text="How init changes into its root. `chroot` is weaker: a way out exists for root of the zone.",
+            example='"chroot"',
+        ),
+    ),
+    (ExactlyOne(("image", "path", "tar", "host"), flags=("host",)),),
+)
+
+_NAMESPACES = Table(
+    NamespacesConfig,
+    (
+        Field(
+            key="user",
+            kind=Choice((("auto", True), ("host", False))),
+            text="`auto`: 65536 ids of the zone's own; `host`: the host's ids, no security boundary.",
+            example='"host"',
+        ),
+        Field(
+            key="net",
+            kind=_OWN,
+            text='The network. `host` is the same as `mode = "host"` in `[network]`.',
+            example='"host"',
+        ),
+        Field(key="uts", kind=_OWN, text="The host name.", example='"host"'),
+        Field(key="ipc", kind=_OWN, text="System V IPC and POSIX message queues.", example='"host"'),
+        Field(key="time", kind=_OWN, text="The boot-time and monotonic clocks.", example='"host"'),
+        Field(
+            key="boottime_offset",
+            name="boottime_offset_s",
+            kind=Duration(least_s=-_MOST_OFFSET_S, most_s=_MOST_OFFSET_S),
+            text="What is added to the time since boot (CLOCK_BOOTTIME).",
+            example='"7d"',
+        ),
+        Field(
+            key="monotonic_offset",
+            name="monotonic_offset_s",
+            kind=Duration(least_s=-_MOST_OFFSET_S, most_s=_MOST_OFFSET_S),
+            text="What is added to the monotonic clock (CLOCK_MONOTONIC).",
+            example='"-1h"',
+        ),
+    ),
+)
+
+_MOUNT = Table(
+    MountConfig,
+    (
+        Field(
+            key="type",
+            name="kind",
+            kind=Choice(tuple((kind.value, kind) for kind in MountKind)),
+            text="`bind`: a file or folder of the host; `tmpfs`: an empty one in memory.",
+            example='"tmpfs"',
+        ),
+        Field(
+            key="source",
+            kind=HostPath(),
+            text="What of the host is shown. Only for `bind`, which needs it.",
+            example='"/srv/www"',
+        ),
+        Field(key="target", kind=ZonePath(), text="Where in the zone.", example='"/var/www"', required=True),
+        Field(key="readonly", kind=Boolean(), text="Nothing in it can be written.", example="true"),
+        Field(key="exec", kind=Boolean(), text="Programs in it can be executed.", example="false"),
+        Field(key="suid", kind=Boolean(), text="Set-user-ID programs in it take effect.", example="true"),
+        Field(key="dev", kind=Boolean(), text="Device nodes in it can be opened.", example="true"),
+        Field(
+            key="recursive",
+            kind=Boolean(),
+            text="What is mounted below the source comes along. Only for `bind`.",
+            example="false",
+        ),
+        Field(
+            key="size",
+            name="size_bytes",
+            kind=Size(4096),
+            text="How much fits in. Only for `tmpfs`.",
+            example='"64MiB"',
+            absent="half of the memory",
+        ),
+        Field(
+            key="mode",
+            kind=FileMode(),
+            text="The permissions of its top folder. Only for `tmpfs`.",
+            example='"1777"',
+        ),
+    ),
+    (
+        Variant(
+            key="type", value="tmpfs", other="bind", only=("size",), others=("source",), needs=("source",)
+        ),
+    ),
+)
+
+_SECURITY = Table(
+    SecurityConfig,
+    (
+        Field(
+            key="no_new_privs",
+            kind=Boolean(),
+            text="No program gains privileges by set-user-ID bits or file capabilities (PR_SET_NO_NEW_PRIVS).",
+            example="true",
+        ),
+    ),
+)
+
+ZONE = Table(
+    ZoneConfig,
+    (
+        Field(
+            key="name",
+            kind=texts.ZONE,
+            text="The zone's name.",
+            example='"web"',
+            required=True,
+        ),
+        Field(
+            key="command",
+            kind=ListOf(texts.ARGUMENT, least=1),
+            text="The program that the zone runs, and its arguments; no shell is involved.",
+            example='["/bin/httpd", "-f"]',
+        ),
+        Field(
+            key="env",
+            kind=MapOf(texts.ENV_NAME, texts.ARGUMENT),
+            text="Environment variables, over those of the image.",
+            example='{ TZ = "UTC" }',
+        ),
+        Field(
+            key="user",
+            kind=texts.USER,
+            text="Who runs the command: `name`, `uid`, `name:group` or `uid:gid`, by the zone's own /etc/passwd.",
+            example='"1000:1000"',
+        ),
+        Field(
+            key="workdir", kind=ZonePath(), text="The folder that the command starts in.", example='"/srv"'
+        ),
+        Field(
+            key="hostname",
+            kind=texts.HOSTNAME,
+            text="The zone's host name.",
+            example='"web.example.org"',
+            absent="the zone's name",
+        ),
+        Field(
+            key="init",
+            kind=Boolean(),
+            text="A small init as process 1, which reaps orphans and passes signals on.",
+            example="true",
+        ),
+        Field(
+            key="stop_signal",
+            kind=texts.STOP_SIGNAL,
+            text="The signal that asks the zone to stop; systemd inside needs `SIGRTMIN+3`.",
+            example='"SIGRTMIN+3"',
+        ),
+        Field(
+            key="stop_timeout",
+            name="stop_timeout_s",
+            kind=Duration(most_s=_DAY_S),
+            text="How long the zone may take to stop before it is killed.",
+            example='"90s"',
+        ),
+        Field(key="autostart", kind=Boolean(), text="Started when the host boots.", example="true"),
+        Field(
+            key="restart",
+            kind=Choice(tuple((restart.value, restart) for restart in Restart)),
+            text="Whether the zone is started again when it has ended by itself.",
+            example='"on-failure"',
+        ),
+        Field(
+            key="depends_on",
+            kind=ListOf(texts.ZONE, unique=True),
+            text="Zones that are started before this one, and stopped after it.",
+            example='["db"]',
+        ),
+        Field(
+            key="labels",
+            kind=MapOf(texts.LABEL_NAME, texts.LABEL_VALUE),
+            text="Notes for people and programs, which zonectl only keeps.",
+            example='{ team = "shop" }',
+        ),
+        Field(key="root", kind=_ROOT, text="Where the zone's files come from.", required=True),
+        Field(key="namespaces", kind=_NAMESPACES, text="What of the kernel the zone has for itself."),
+        Field(key="resources", kind=RESOURCES, text="Limits and shares, by the host's control groups."),
+        Field(key="network", kind=NETWORK, text="How the zone is connected."),
+        Field(
+            key="mount", name="mounts", kind=Tables(_MOUNT), text="More of the host, or memory, in the zone."
+        ),
+        Field(key="security", kind=_SECURITY, text="What the zone's processes may do."),
+    ),
+)
+"""A whole zone file."""

@@ -1,0 +1,265 @@
+"""What the values of a zone file must be together: rules between keys that no schema can say.
+
+Each rule is a function from a draft to findings. The first line of its docstring stands in the reference page.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from zonectl.config.addresses import first_host
+from zonectl.config.walker import Finding
+from zonectl.model.config import MountConfig, MountKind, NetworkConfig, NetworkMode, RootMode
+from zonectl.model.units import format_duration, format_size, parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from zonectl.model.config import ZoneConfig
+
+_LEAST_QUOTA_US = 1000  # min_cfs_quota_period, kernel/sched/core.c
+_LEAST_IPV6_MTU = 1280  # RFC 8200, 5
+_IPV6 = 6
+_KERNEL_MOUNTS = ("/proc", "/sys", "/dev")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A configuration as it was read, and the document that it was read from (which keys were given)."""
+
+    config: ZoneConfig
+    document: Mapping[str, object]
+
+    def gave(self, *path: str) -> bool:
+        """Whether the document has that key."""
+        here: object = self.document
+        for key in path:
+            if not isinstance(here, dict) or key not in here:
+                return False
+            here = here[key]
+        return True
+
+
+def dependencies(draft: Draft) -> Iterator[Finding]:
+    """A zone does not depend on itself."""
+    for index, name in enumerate(draft.config.depends_on):
+        if name == draft.config.name:
+            yield Finding(("depends_on", index), "a zone cannot depend on itself")
+
+
+def host_name(draft: Draft) -> Iterator[Finding]:
+    """`hostname` needs a host name of the zone's own: not `uts = "host"`."""
+    if draft.config.hostname and not draft.config.namespaces.uts:
+        yield Finding(("hostname",), 'cannot be set with namespaces.uts = "host"')
+
+
+def root_copy(draft: Draft) -> Iterator[Finding]:
+    """A sparse root (`host = true`) cannot be copied."""
+    if draft.config.root.host and draft.config.root.mode is RootMode.COPY:
+        yield Finding(("root", "mode"), 'cannot be "copy" with host = true: the files of the host are shared')
+
+
+def clocks(draft: Draft) -> Iterator[Finding]:
+    """Offsets of clocks need clocks of the zone's own: not `time = "host"`."""
+    spaces = draft.config.namespaces
+    for key, offset_s in (
+        ("boottime_offset", spaces.boottime_offset_s),
+        ("monotonic_offset", spaces.monotonic_offset_s),
+    ):
+        if offset_s and not spaces.time:
+            yield Finding(("namespaces", key), 'cannot be set with time = "host"')
+
+
+def host_network(draft: Draft) -> Iterator[Finding]:
+    """`mode = "host"` in `[network]` and `net = "host"` in `[namespaces]` go together; either implies the other."""
+    if not (draft.gave("network", "mode") and draft.gave("namespaces", "net")):
+        return
+    mode, private = draft.config.network.mode, draft.config.namespaces.net
+    if (mode is NetworkMode.HOST) == private:
+        net = "private" if private else "host"
+        about = (("network", "mode"),)
+        yield Finding(
+            ("namespaces", "net"), f'"{net}" contradicts network.mode = "{mode.value}"', about=about
+        )
+
+
+def mode_of(draft: Draft) -> NetworkMode:
+    """The mode of the network, given or implied by `net = "host"`."""
+    if not draft.gave("network", "mode") and not draft.config.namespaces.net:
+        return NetworkMode.HOST
+    return draft.config.network.mode
+
+
+def idle_network(draft: Draft) -> Iterator[Finding]:
+    """Keys of the bridge and the link mean nothing without `mode = "veth"`."""
+    mode = mode_of(draft)
+    if mode is NetworkMode.VETH:
+        return
+    given, usual = draft.config.network, NetworkConfig()
+    for key in ("bridge", "subnet", "address", "gateway", "isolated", "nat", "mtu"):
+        if getattr(given, key) != getattr(usual, key):
+            yield Finding(("network", key), f'means nothing with mode = "{mode.value}"')
+
+
+def gateway(draft: Draft) -> Iterator[Finding]:
+    """The gateway is an address of a host in the subnet."""
+    network = draft.config.network
+    if network.gateway is None:
+        return
+    subnet, address = ipaddress.ip_network(network.subnet), ipaddress.ip_address(network.gateway)
+    path, about = ("network", "gateway"), (("network", "subnet"),)
+    if address not in subnet:
+        yield Finding(path, f"{address} is not inside the subnet {subnet}", about=about)
+    elif address in {subnet.network_address, _broadcast(subnet)}:
+        yield Finding(path, f"{address} is the network or broadcast address of {subnet}", about=about)
+
+
+def address(draft: Draft) -> Iterator[Finding]:
+    """The zone's address is in the subnet, is a host's and not the gateway's, and its prefix reaches the gateway."""
+    network = draft.config.network
+    if network.address is None:
+        return
+    own, subnet = network.address, ipaddress.ip_network(network.subnet)
+    router = ipaddress.ip_address(network.gateway) if network.gateway else first_host(subnet)
+    about = (("network", "subnet"), ("network", "gateway"))
+    if own.ip not in subnet:
+        message = f"{own.ip} is not inside the subnet {subnet}"
+    elif own.network.prefixlen < subnet.prefixlen:
+        message = f"/{own.network.prefixlen} is wider than the subnet {subnet}"
+    elif own.ip == router:
+        message = f"{own.ip} is the gateway's"
+    elif own.ip in {
+        own.network.network_address,
+        subnet.network_address,
+        _broadcast(own.network),
+        _broadcast(subnet),
+    }:
+        message = f"{own.ip} is the network or broadcast address of {own.network}"
+    elif router in subnet and router not in own.network:
+        message = f"the gateway {router} is not inside {own.network}"
+    else:
+        return
+    yield Finding(("network", "address"), message, about=about)
+
+
+def _broadcast(subnet: ipaddress.IPv4Network | ipaddress.IPv6Network) -> object:
+    """The broadcast address; IPv6 has none (RFC 4291, 2)."""
+    return subnet.broadcast_address if subnet.version != _IPV6 else None
+
+
+def mtu(draft: Draft) -> Iterator[Finding]:
+    """With an IPv6 subnet, the MTU is at least 1280 bytes."""
+    network = draft.config.network
+    narrow = network.mtu is not None and network.mtu < _LEAST_IPV6_MTU
+    if narrow and ipaddress.ip_network(network.subnet).version == _IPV6:
+        yield Finding(("network", "mtu"), f"must be at least {_LEAST_IPV6_MTU} with an IPv6 subnet")
+
+
+def cpu_quota(draft: Draft) -> Iterator[Finding]:
+    """`cpus` × `cpu_period` is at least 1ms, the least that the kernel takes."""
+    resources = draft.config.resources
+    if resources.cpus is not None and round(resources.cpus * resources.cpu_period_us) < _LEAST_QUOTA_US:
+        period = format_duration(resources.cpu_period_us / 1_000_000)
+        message = f"{resources.cpus} of {period} is less than 1ms, the least that the kernel takes"
+        yield Finding(("resources", "cpus"), message)
+
+
+def memory_order(draft: Draft) -> Iterator[Finding]:
+    """`memory_min` ≤ `memory_low` ≤ `memory_high` ≤ `memory`, as far as they are given."""
+    resources = draft.config.resources
+    sizes = {
+        "memory_min": resources.memory_min_bytes,
+        "memory_low": resources.memory_low_bytes,
+        "memory_high": resources.memory_high_bytes,
+        "memory": resources.memory_bytes,
+    }
+    given = [(key, size) for key, size in sizes.items() if size is not None]
+    for (key, size), (larger, most) in pairwise(given):
+        if size > most:
+            message = f"{format_size(size)} is more than {larger}, {format_size(most)}"
+            yield Finding(("resources", key), message)
+
+
+def huge_pages(draft: Draft) -> Iterator[Finding]:
+    """A limit of huge pages is a whole number of them."""
+    for page, limit in draft.config.resources.hugetlb:
+        if limit % parse_size(page.replace("B", "iB")):  # the kernel's 2MB are 2 MiB
+            message = f"{format_size(limit)} is not a whole number of pages of {page}"
+            yield Finding(("resources", "hugetlb", page), message)
+
+
+def io_devices(draft: Draft) -> Iterator[Finding]:
+    """A device stands in one `[[resources.io]]` only."""
+    seen: dict[str, int] = {}
+    for index, limit in enumerate(draft.config.resources.io):
+        if limit.device in seen:
+            first = f"resources.io[{seen[limit.device]}]"
+            yield Finding(("resources", "io", index, "device"), f"{limit.device} has its limits in {first}")
+        seen.setdefault(limit.device, index)
+
+
+def mount_targets(draft: Draft) -> Iterator[Finding]:
+    """A mount's target is not `/`, and not in `/proc`, `/sys` or `/dev`, which the zone gets from zonectl."""
+    for index, mount in enumerate(draft.config.mounts):
+        if mount.target == "/":
+            yield Finding(("mount", index, "target"), "cannot be /: that is [root]")
+        for kernel in _KERNEL_MOUNTS:
+            if _covers(kernel, mount.target):
+                yield Finding(("mount", index, "target"), f"{mount.target} cannot be in {kernel}")
+
+
+def mount_order(draft: Draft) -> Iterator[Finding]:
+    """No mount hides one before it: targets differ, and what lies above comes first."""
+    for index, mount in enumerate(draft.config.mounts):
+        for before, hidden in enumerate(draft.config.mounts[:index]):
+            if not mount.target or not _covers(mount.target, hidden.target):
+                continue
+            same = mount.target == hidden.target
+            message = (
+                f"is the target of mount[{before}] already"
+                if same
+                else f"hides mount[{before}]: put it first"
+            )
+            yield Finding(("mount", index, "target"), f"{mount.target} {message}")
+
+
+def idle_mount(draft: Draft) -> Iterator[Finding]:
+    """`mode` means nothing with a bind mount, `recursive` nothing with a tmpfs."""
+    usual = MountConfig(target="")
+    for index, mount in enumerate(draft.config.mounts):
+        key = "mode" if mount.kind is MountKind.BIND else "recursive"
+        if getattr(mount, key) != getattr(usual, key):
+            yield Finding(("mount", index, key), f'means nothing with type = "{mount.kind.value}"')
+
+
+def _covers(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+RULES = (
+    dependencies,
+    host_name,
+    root_copy,
+    clocks,
+    host_network,
+    idle_network,
+    gateway,
+    address,
+    mtu,
+    cpu_quota,
+    memory_order,
+    huge_pages,
+    io_devices,
+    mount_targets,
+    mount_order,
+    idle_mount,
+)
+
+
+def judge(draft: Draft) -> Iterator[Finding]:
+    """What all rules find."""
+    for rule in RULES:
+        yield from rule(draft)
