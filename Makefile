@@ -9,8 +9,6 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 PYTHON ?= /usr/bin/python3
 PREFIX ?= /usr/local
-# Boots a kernel with pure cgroup v2 and runs a command in it: VMTEST -- COMMAND...
-VMTEST ?= $(firstword $(wildcard ../shared/vmtest) $(shell command -v vmtest))
 
 VENV := .venv/bin
 STAGE := tools/stage
@@ -20,30 +18,30 @@ PYTEST := $(VENV)/python -m pytest
 ##@ Use
 .PHONY: demo
 demo: packages-run packages-build venv  ## build an image, run two zones that talk to each other (needs root)
-	$(AS_ROOT) tools/demo
+	@$(AS_ROOT) tools/demo
 
 .PHONY: install
 install: packages-run packages-build  ## install for the whole system: PREFIX/bin/zonectl (PREFIX=/usr/local)
-	$(AS_ROOT) tools/install $(PREFIX)
+	@$(AS_ROOT) tools/install $(PREFIX)
 
 .PHONY: uninstall
 uninstall:  ## remove what `make install` wrote; zones stay
-	$(AS_ROOT) tools/install --remove $(PREFIX)
+	@$(AS_ROOT) tools/install --remove $(PREFIX)
 
 ##@ Develop
 .PHONY: venv
 venv: .venv/.stamp  ## the environment .venv, with the command .venv/bin/zonectl
 
 .venv/.stamp: requirements.lock requirements-build.lock pyproject.toml tools/venv tools/launcher.py | packages-build
-	$(STAGE) 900 "environment .venv" tools/venv $(PYTHON)
+	@$(STAGE) 900 "environment .venv" tools/venv $(PYTHON)
 
 .PHONY: check
 check: venv  ## format, lint, types, levels, unit tests: under a minute, no root
-	$(STAGE) 60 "format" $(VENV)/ruff format --check --quiet .
-	$(STAGE) 60 "lint" $(VENV)/ruff check --quiet .
-	$(STAGE) 180 "types" $(VENV)/mypy
-	$(STAGE) 60 "levels" $(VENV)/lint-imports --no-logo --cache-dir build/import-linter
-	$(STAGE) 180 "unit tests" $(PYTEST) --quiet tests/unit
+	@$(STAGE) 60 "format" $(VENV)/ruff format --check --quiet .
+	@$(STAGE) 60 "lint" $(VENV)/ruff check --quiet .
+	@$(STAGE) 180 "types" $(VENV)/mypy
+	@$(STAGE) 60 "levels" $(VENV)/lint-imports --no-logo --cache-dir build/import-linter
+	@$(STAGE) 180 "unit tests" $(PYTEST) --quiet tests/unit
 
 .PHONY: format
 format: venv  ## write the format, and the fixes that ruff is sure of
@@ -60,26 +58,20 @@ test: packages-run packages-build packages-test check test-kernel test-e2e test-
 
 .PHONY: test-kernel
 test-kernel: packages-run packages-test venv  ## real system calls (root)
-	$(STAGE) 600 "kernel tests" $(AS_ROOT) $(PYTEST) tests/kernel
+	@$(STAGE) 600 "kernel tests" $(AS_ROOT) $(PYTEST) -p no:cacheprovider tests/kernel
 
 .PHONY: test-e2e
 test-e2e: packages-run packages-test venv  ## the command from outside (root)
-	$(STAGE) 1200 "end-to-end tests" $(AS_ROOT) $(PYTEST) tests/e2e
+	@$(STAGE) 1200 "end-to-end tests" $(AS_ROOT) $(PYTEST) -p no:cacheprovider tests/e2e
 
-# An emulated CPU is 10 to 20 times slower, hence the limit for each test; one boot for all of them.
+# One boot for all of them: tests/vm/__main__.py.
 .PHONY: test-vm
 test-vm: packages-lane packages-run packages-test venv  ## on a kernel of its own with pure cgroup v2 (root)
-ifneq ($(VMTEST),)
-	$(STAGE) 900 "virtual machine tests" $(AS_ROOT) $(VMTEST) -- \
-		$(PYTEST) -p no:cacheprovider -o timeout=600 tests/vm
-else
-	@echo "virtual machine tests: no VMTEST program found; name one with VMTEST=" >&2
-	@[[ -z "$${CI:-}" ]]
-endif
+	@$(STAGE) 900 "virtual machine tests" $(AS_ROOT) $(VENV)/python -m tests.vm
 
 .PHONY: bench-start
 bench-start: packages-run packages-bench venv  ## what starting a zone costs, next to the peers (root)
-	$(AS_ROOT) $(VENV)/python tools/bench_start.py $(BENCH_ARGS)
+	@$(AS_ROOT) $(VENV)/python tools/bench_start.py $(BENCH_ARGS)
 
 ##@ Host
 # One of the groups in tools/debian-packages.txt; only what is missing is installed.

@@ -18,8 +18,11 @@ IN_CI = bool(os.environ.get("CI"))
 
 # No deadline anywhere: a busy machine is not a bug. In CI the same examples each time: a failure is a change's.
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
+# One database a user: what `make test-kernel` writes as root would be in the way of `make check`.
 hypothesis.settings.register_profile(
-    "desk", deadline=None, database=DirectoryBasedExampleDatabase(TESTS.parent / "build" / "hypothesis")
+    "desk",
+    deadline=None,
+    database=DirectoryBasedExampleDatabase(TESTS.parent / "build" / f"hypothesis-{os.geteuid()}"),
 )
 hypothesis.settings.load_profile("ci" if IN_CI else "desk")
 

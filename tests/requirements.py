@@ -136,7 +136,7 @@ def _capability(of: str) -> bool:
 
 def _vm(_of: str) -> bool:
     """Inside the virtual machine of `make test-vm`."""
-    return "VMTEST" in os.environ
+    return "ZONECTL_LANE" in os.environ
 
 
 # Kinds with an argument end in a colon.
