@@ -1,0 +1,182 @@
+"""Attributes of the calling thread: prctl(2), capabilities(7), file-system ids."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+from ctypes import c_int, c_uint, c_uint32, c_ulong, c_void_p
+from dataclasses import dataclass
+from typing import Final
+
+from zonectl.errors import SyscallError
+from zonectl.kernel.libc import LIBC, SystemCall
+
+PR_SET_PDEATHSIG: Final = 1
+PR_GET_DUMPABLE: Final = 3
+PR_SET_DUMPABLE: Final = 4
+PR_SET_KEEPCAPS: Final = 8
+PR_CAPBSET_READ: Final = 23
+PR_CAPBSET_DROP: Final = 24
+PR_GET_SECUREBITS: Final = 27
+PR_SET_SECUREBITS: Final = 28
+PR_SET_CHILD_SUBREAPER: Final = 36
+PR_SET_NO_NEW_PRIVS: Final = 38
+PR_GET_NO_NEW_PRIVS: Final = 39
+PR_CAP_AMBIENT: Final = 47
+PR_CAP_AMBIENT_RAISE: Final = 2
+PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
+
+SECBIT_NOROOT: Final = 1 << 0
+SECBIT_NOROOT_LOCKED: Final = 1 << 1
+SECBIT_NO_SETUID_FIXUP: Final = 1 << 2
+SECBIT_NO_SETUID_FIXUP_LOCKED: Final = 1 << 3
+SECBIT_KEEP_CAPS: Final = 1 << 4
+SECBIT_NO_CAP_AMBIENT_RAISE: Final = 1 << 6
+
+_LINUX_CAPABILITY_VERSION_3: Final = 0x20080522
+_NO_ID: Final = 0xFFFFFFFF
+
+_prctl = SystemCall("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
+_capget = SystemCall("capget", c_void_p, c_void_p)
+_capset = SystemCall("capset", c_void_p, c_void_p)
+_setfsuid = LIBC["setfsuid"]
+_setfsgid = LIBC["setfsgid"]
+_setfsuid.argtypes = _setfsgid.argtypes = (c_uint,)
+_setfsuid.restype = _setfsgid.restype = c_uint
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Three sets of capabilities(7) as masks: bit n is capability n."""
+
+    effective: int
+    permitted: int
+    inheritable: int
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", c_uint32), ("pid", c_int))
+
+
+class _Half(ctypes.Structure):
+    """Thirty-two capabilities; the kernel takes two."""
+
+    _fields_ = (("effective", c_uint32), ("permitted", c_uint32), ("inheritable", c_uint32))
+
+
+def set_child_subreaper() -> None:
+    """Become the parent of descendants whose parent ends; PR_SET_CHILD_SUBREAPER, Linux 3.4."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0, subject="PR_SET_CHILD_SUBREAPER")
+
+
+def set_dumpable(on: bool) -> None:  # noqa: FBT001 - the kernel's own argument
+    """Whether others may trace us and open /proc/self's links; PR_SET_DUMPABLE, Linux 2.3.20."""
+    _prctl(PR_SET_DUMPABLE, int(on), 0, 0, 0, subject="PR_SET_DUMPABLE")
+
+
+def dumpable() -> bool:
+    """Whether others may trace us; PR_GET_DUMPABLE."""
+    return _prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1
+
+
+def set_no_new_privs() -> None:
+    """Gain nothing by exec from now on, for good; PR_SET_NO_NEW_PRIVS, Linux 3.5."""
+    _prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, subject="PR_SET_NO_NEW_PRIVS")
+
+
+def no_new_privs() -> bool:
+    """Whether `set_no_new_privs` was done; PR_GET_NO_NEW_PRIVS."""
+    return _prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1
+
+
+def set_pdeathsig(sig: int) -> None:
+    """Get `sig` when the parent thread ends (0: none); PR_SET_PDEATHSIG, Linux 2.1.57."""
+    _prctl(PR_SET_PDEATHSIG, sig, 0, 0, 0, subject="PR_SET_PDEATHSIG")
+
+
+def set_keepcaps(on: bool) -> None:  # noqa: FBT001 - the kernel's own argument
+    """Keep permitted capabilities over a change of all user ids from 0; PR_SET_KEEPCAPS, Linux 2.2.18."""
+    _prctl(PR_SET_KEEPCAPS, int(on), 0, 0, 0, subject="PR_SET_KEEPCAPS")
+
+
+def set_securebits(bits: int) -> None:
+    """Set the SECBIT_* flags; PR_SET_SECUREBITS, Linux 2.6.26, needs CAP_SETPCAP."""
+    _prctl(PR_SET_SECUREBITS, bits, 0, 0, 0, subject="PR_SET_SECUREBITS")
+
+
+def securebits() -> int:
+    """The SECBIT_* flags; PR_GET_SECUREBITS."""
+    return _prctl(PR_GET_SECUREBITS, 0, 0, 0, 0)
+
+
+def drop_bounding(cap: int) -> None:
+    """Take capability `cap` out of the bounding set; PR_CAPBSET_DROP, Linux 2.6.25."""
+    _prctl(PR_CAPBSET_DROP, cap, 0, 0, 0, subject=f"PR_CAPBSET_DROP {cap}")
+
+
+def in_bounding(cap: int) -> bool | None:
+    """Whether `cap` is in the bounding set; None when the kernel has no such capability. PR_CAPBSET_READ."""
+    try:
+        return _prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1
+    except SyscallError as error:
+        if error.errno == errno.EINVAL:
+            return None
+        raise
+
+
+def ambient_clear() -> None:
+    """Empty the ambient set; PR_CAP_AMBIENT_CLEAR_ALL, Linux 4.3."""
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, subject="PR_CAP_AMBIENT_CLEAR_ALL")
+
+
+def ambient_raise(cap: int) -> None:
+    """Put `cap`, permitted and inheritable, into the ambient set; PR_CAP_AMBIENT_RAISE, Linux 4.3."""
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0, subject=f"PR_CAP_AMBIENT_RAISE {cap}")
+
+
+def capget() -> Capabilities:
+    """The calling thread's capabilities; capget(2), version 3 since Linux 2.6.26."""
+    header, halves = _Header(_LINUX_CAPABILITY_VERSION_3, 0), (_Half * 2)()
+    _capget(ctypes.addressof(header), ctypes.addressof(halves))
+    low, high = halves
+    return Capabilities(
+        effective=low.effective | high.effective << 32,
+        permitted=low.permitted | high.permitted << 32,
+        inheritable=low.inheritable | high.inheritable << 32,
+    )
+
+
+def capset(effective: int, permitted: int, inheritable: int) -> None:
+    """Set the calling thread's capabilities; capset(2), version 3 since Linux 2.6.26."""
+    header, halves = _Header(_LINUX_CAPABILITY_VERSION_3, 0), (_Half * 2)()
+    for index, half in enumerate(halves):
+        half.effective = effective >> 32 * index & _NO_ID
+        half.permitted = permitted >> 32 * index & _NO_ID
+        half.inheritable = inheritable >> 32 * index & _NO_ID
+    _capset(ctypes.addressof(header), ctypes.addressof(halves), subject=f"{effective:#x}/{permitted:#x}")
+
+
+def setfsuid(uid: int) -> int:
+    """Act on files as user `uid`: the id before. setfsuid(2), which itself never says that it failed.
+
+    Raises:
+        SyscallError: EPERM, the id did not change.
+
+    """
+    before = int(_setfsuid(uid))
+    if _setfsuid(_NO_ID) != uid:
+        raise SyscallError("setfsuid", errno.EPERM, str(uid))
+    return before
+
+
+def setfsgid(gid: int) -> int:
+    """Act on files as group `gid`: the id before. setfsgid(2), which itself never says that it failed.
+
+    Raises:
+        SyscallError: EPERM, the id did not change.
+
+    """
+    before = int(_setfsgid(gid))
+    if _setfsgid(_NO_ID) != gid:
+        raise SyscallError("setfsgid", errno.EPERM, str(gid))
+    return before

@@ -1,0 +1,192 @@
+"""What /proc tells about processes. A process may vanish at any moment: then None, or nothing in it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_NAMESPACE_ID: Final = re.compile(r"\w+:\[(\d+)\]")
+_OCTAL: Final = re.compile(r"\\([0-7]{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class SignalMasks:
+    """Signals of a process as masks: bit n-1 is signal n (proc_pid_status(5))."""
+
+    caught: int
+    ignored: int
+    blocked: int
+
+    def handles(self, sig: int) -> bool:
+        """Whether the process has a handler for `sig`."""
+        return bool(self.caught >> (sig - 1) & 1)
+
+    def ignores(self, sig: int) -> bool:
+        """Whether the process has asked to ignore `sig`."""
+        return bool(self.ignored >> (sig - 1) & 1)
+
+
+@dataclass(frozen=True, slots=True)
+class CapabilitySets:
+    """The five sets of capabilities(7) of a process, as masks."""
+
+    inheritable: int
+    permitted: int
+    effective: int
+    bounding: int
+    ambient: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountEntry:
+    """One line of mountinfo, proc_pid_mountinfo(5); `root` is what of the file system is mounted at `target`."""
+
+    id: int
+    parent_id: int
+    major: int
+    minor: int
+    root: str
+    target: str
+    options: tuple[str, ...]
+    propagation: tuple[str, ...]
+    fstype: str
+    source: str
+    super_options: tuple[str, ...]
+
+
+def read(pid: int | str, name: str) -> str | None:
+    """The text of /proc/PID/`name`; None when the process is gone or hidden from us."""
+    try:
+        with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
+            return os.fsdecode(file.readall() or b"")
+    except (FileNotFoundError, ProcessLookupError, PermissionError, NotADirectoryError):
+        return None
+
+
+def start_ticks(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot: with the pid and the boot id it names one process."""
+    fields = _stat_fields(pid)
+    return int(fields[19]) if fields else None
+
+
+def parent_pid(pid: int) -> int | None:
+    """The parent of the process, 0 for one outside of our pid namespace."""
+    fields = _stat_fields(pid)
+    return int(fields[1]) if fields else None
+
+
+def process_state(pid: int) -> str | None:
+    """One letter as ps(1) shows it: R S D Z T t X I."""
+    fields = _stat_fields(pid)
+    return fields[0] if fields else None
+
+
+def _stat_fields(pid: int) -> list[str] | None:
+    """Fields 3 (state) and later of /proc/PID/stat; field 2, the name, may itself hold ") " (proc_pid_stat(5))."""
+    text = read(pid, "stat")
+    return text.rpartition(")")[2].split() if text else None
+
+
+def boot_id() -> str:
+    """The kernel's name for this boot (random(4)), 36 characters."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def status_fields(pid: int | str) -> dict[str, str]:
+    """The lines of /proc/PID/status by name; empty when the process is gone."""
+    lines = (line.partition(":") for line in (read(pid, "status") or "").splitlines())
+    return {name: value.strip() for name, _colon, value in lines}
+
+
+def signal_masks(pid: int) -> SignalMasks | None:
+    """Which signals the process catches, ignores, blocks; None when it is gone."""
+    fields = status_fields(pid)
+    if not fields:
+        return None
+    return SignalMasks(*(int(fields[name], 16) for name in ("SigCgt", "SigIgn", "SigBlk")))
+
+
+def capability_sets(pid: int | str) -> CapabilitySets | None:
+    """The capabilities of the process; None when it is gone."""
+    fields = status_fields(pid)
+    if not fields:
+        return None
+    return CapabilitySets(*(int(fields[f"Cap{name}"], 16) for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")))
+
+
+def namespace_ids(pid: int | str) -> dict[str, int]:
+    """Inode numbers of the process's namespaces by kind ("mnt", "pid", …); those that can be read (namespaces(7))."""
+    found: dict[str, int] = {}
+    try:
+        kinds = os.listdir(f"/proc/{pid}/ns")
+    except OSError:
+        return found
+    for kind in kinds:
+        try:
+            match = _NAMESPACE_ID.fullmatch(os.readlink(f"/proc/{pid}/ns/{kind}"))
+        except OSError:  # gone, hidden, or a zombie
+            continue
+        if match:
+            found[kind] = int(match[1])
+    return found
+
+
+def cgroup_of(pid: int | str) -> str | None:
+    """The process's cgroup v2 group, as an absolute path in our cgroup namespace; None when gone or without one."""
+    for line in (read(pid, "cgroup") or "").splitlines():
+        if line.startswith("0::"):
+            return line[3:].removesuffix(" (deleted)")
+    return None
+
+
+def children(pid: int) -> list[int]:
+    """Children of all threads of the process, as far as they can be seen (proc_tid_children(5))."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    return [
+        int(child) for thread in threads for child in (read(pid, f"task/{thread}/children") or "").split()
+    ]
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below `pid`, parents before children."""
+    found: list[int] = []
+    for child in children(pid):
+        found += [child, *descendants(child)]
+    return found
+
+
+def mountinfo(pid: int | str = "self") -> list[MountEntry]:
+    """The mounts that the process sees, in the kernel's order; empty when it is gone."""
+    return [parse_mount(line) for line in (read(pid, "mountinfo") or "").splitlines()]
+
+
+def parse_mount(line: str) -> MountEntry:
+    """One line of mountinfo: 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue."""
+    head, _separator, tail = line.partition(" - ")
+    id_, parent_id, device, root, target, options, *propagation = head.split(" ")
+    fstype, source, super_options = tail.split(" ")
+    major, _colon, minor = device.partition(":")
+    return MountEntry(
+        id=int(id_),
+        parent_id=int(parent_id),
+        major=int(major),
+        minor=int(minor),
+        root=decode_octal(root),
+        target=decode_octal(target),
+        options=tuple(options.split(",")),
+        propagation=tuple(propagation),
+        fstype=decode_octal(fstype),
+        source=decode_octal(source),
+        super_options=tuple(decode_octal(option) for option in super_options.split(",")),
+    )
+
+
+def decode_octal(text: str) -> str:
+    r"""Undo the kernel's escapes: \040 space, \011 tab, \012 newline, \134 backslash."""
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)

@@ -1,0 +1,218 @@
+"""Processes: the one fork, and what a process does to itself; ends of processes are in `ending`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from ctypes import c_char_p, c_int, c_long, c_uint, c_uint64, c_ulong, c_void_p
+from typing import TYPE_CHECKING, Any, Final
+
+from zonectl.errors import SyscallError
+from zonectl.kernel.ending import ExitStatus, PidfdInfo, pidfd_exited, pidfd_info, wait_pidfd
+from zonectl.kernel.libc import LIBC_HOLDING_GIL, SystemCall, c_text, failed, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from zonectl.kernel.libc import PathLike
+
+__all__ = ["ExitStatus", "PidfdInfo", "pidfd_exited", "pidfd_info", "wait_pidfd"]  # re-exported from `ending`
+
+CLONE_NEWTIME: Final = 0x00000080
+CLONE_PIDFD: Final = 0x00001000
+CLONE_PARENT: Final = 0x00008000
+CLONE_NEWNS: Final = 0x00020000
+CLONE_CHILD_CLEARTID: Final = 0x00200000
+CLONE_CHILD_SETTID: Final = 0x01000000
+CLONE_NEWCGROUP: Final = 0x02000000
+CLONE_NEWUTS: Final = 0x04000000
+CLONE_NEWIPC: Final = 0x08000000
+CLONE_NEWUSER: Final = 0x10000000
+CLONE_NEWPID: Final = 0x20000000
+CLONE_NEWNET: Final = 0x40000000
+CLONE_INTO_CGROUP: Final = 0x200000000
+
+CLOSE_RANGE_CLOEXEC: Final = 4
+EX_SOFTWARE: Final = 70
+"""Exit status of a child of `spawn` whose function raised (sysexits.h)."""
+
+PR_GET_TID_ADDRESS: Final = 40
+
+SYS_CLONE3: Final = 435
+
+
+class clone_args(ctypes.Structure):
+    """`struct clone_args` of clone(2), as of Linux 5.7."""
+
+    _fields_ = [
+        (name, c_uint64)
+        for name in (
+            "flags",
+            "pidfd",
+            "child_tid",
+            "parent_tid",
+            "exit_signal",
+            "stack",
+            "stack_size",
+            "tls",
+            "set_tid",
+            "set_tid_size",
+            "cgroup",
+        )
+    ]
+
+
+_clone3: Any = LIBC_HOLDING_GIL["syscall"]
+_clone3.argtypes = (c_long, c_void_p, c_ulong)
+_clone3.restype = c_long
+
+_prctl = SystemCall("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
+_unshare = SystemCall("unshare", c_int)
+_setns = SystemCall("setns", c_int, c_int)
+_close_range = SystemCall("close_range", c_uint, c_uint, c_uint, number=436)
+_execveat = SystemCall("execveat", c_int, c_char_p, c_void_p, c_void_p, c_int)
+_sethostname = SystemCall("sethostname", c_char_p, c_ulong)
+
+
+def clone(flags: int, *, cgroup_fd: int | None = None, sibling: bool = False) -> tuple[int, int]:
+    """Fork with new namespaces: (pid, pidfd) in the parent, who owns the pidfd; (0, -1) in the child.
+
+    `flags` are the CLONE_NEW* wanted; with `cgroup_fd` the child is born in that group; a `sibling` becomes a
+    child of the caller's parent, and ends with the signal that the caller itself ends with. The caller must be
+    single-threaded: no other thread's locks are released in the child, and handlers of pthread_atfork(3) are not
+    run. clone(2); CLONE_INTO_CGROUP since Linux 5.7.
+
+    Raises:
+        SyscallError: clone3.
+
+    """
+    pidfd = c_int(-1)
+    arguments = _clone_arguments(flags, pidfd, cgroup_fd=cgroup_fd, sibling=sibling)
+    # The hooks are C functions that must run with the GIL held and in the same thread as the call.
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid = int(_clone3(SYS_CLONE3, ctypes.addressof(arguments), ctypes.sizeof(arguments)))
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+        return 0, -1
+    errno = ctypes.get_errno()
+    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    if pid < 0:
+        raise SyscallError("clone3", errno, f"flags {flags:#x}")
+    return pid, pidfd.value
+
+
+def _clone_arguments(flags: int, pidfd: c_int, *, cgroup_fd: int | None, sibling: bool) -> clone_args:
+    arguments = clone_args(flags=flags | CLONE_PIDFD, pidfd=ctypes.addressof(pidfd))
+    if cgroup_fd is not None:
+        arguments.flags |= CLONE_INTO_CGROUP
+        arguments.cgroup = cgroup_fd
+    if sibling:
+        arguments.flags |= CLONE_PARENT
+    else:
+        arguments.exit_signal = signal.SIGCHLD
+    # The C library caches the thread's id, and a raw clone3 leaves the parent's there. Like its own fork, have the
+    # kernel write the new one at the address that the C library registered when the thread was made.
+    if (address := _thread_id_address()) is not None:
+        arguments.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID
+        arguments.child_tid = address
+    return arguments
+
+
+def _thread_id_address() -> int | None:
+    """Where the C library caches the thread's id; None without CONFIG_CHECKPOINT_RESTORE.
+
+    Without it the cache stays stale, which is harmless in a single-threaded process: it owns recursive mutexes
+    under a constant name, and raise(3) and setxid have asked the kernel since glibc 2.34.
+    """
+    address = c_void_p()
+    try:
+        _prctl(PR_GET_TID_ADDRESS, ctypes.addressof(address), 0, 0, 0)
+    except SyscallError:
+        return None
+    return address.value
+
+
+def fork() -> tuple[int, int]:
+    """`clone` without new namespaces."""
+    return clone(0)
+
+
+def spawn(function: Callable[[], int]) -> tuple[int, int]:
+    """Run `function` in a forked child, which exits with its result: the child's (pid, pidfd).
+
+    The child never returns from here: what `function` raises goes to standard error, and the status is 70.
+    """
+    pid, pidfd = fork()
+    if pid == 0:
+        _run_and_exit(function)
+    return pid, pidfd
+
+
+def _run_and_exit(function: Callable[[], int]) -> None:
+    status = EX_SOFTWARE
+    try:
+        status = function()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:  # noqa: BLE001 - a process ends here; even SystemExit must not unwind into the parent's frames
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(status)
+
+
+def unshare(flags: int) -> None:
+    """Leave namespaces for new ones; unshare(2), Linux 2.6.16."""
+    _unshare(flags, subject=f"flags {flags:#x}")
+
+
+def setns(fd: int, flags: int = 0) -> None:
+    """Enter the namespace of `fd`, or those `flags` name of the process of a pidfd; setns(2), pidfds since 5.8."""
+    _setns(fd, flags, subject=f"flags {flags:#x}")
+
+
+def pidfd_open(pid: int) -> int:
+    """A descriptor of the process `pid`, closed on exec, owned by the caller; pidfd_open(2), Linux 5.3."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        raise failed("pidfd_open", error, f"pid {pid}") from error
+
+
+def pidfd_send_signal(pidfd: int, sig: int) -> None:
+    """Send `sig` to the process of `pidfd`; pidfd_send_signal(2), Linux 5.1."""
+    try:
+        signal.pidfd_send_signal(pidfd, sig)
+    except OSError as error:
+        raise failed("pidfd_send_signal", error, f"signal {sig}") from error
+
+
+def close_range(first: int, last: int = 0xFFFFFFFF, *, cloexec: bool = False) -> None:
+    """Close the descriptors `first` to `last`, or mark them so for exec; close_range(2), Linux 5.9 (mark: 5.11)."""
+    _close_range(first, last, CLOSE_RANGE_CLOEXEC if cloexec else 0, subject=f"{first}-{last}")
+
+
+def execveat(
+    fd: int, path: PathLike, argv: Sequence[PathLike], env: Mapping[str, str], flags: int = 0
+) -> None:
+    """Execute `path` below `fd`, or `fd` itself (AT_EMPTY_PATH, ""); execveat(2), Linux 3.19.
+
+    A script cannot be executed through a descriptor that is closed on exec: ENOENT. It returns only by raising.
+
+    Raises:
+        SyscallError: the program cannot be executed.
+
+    """
+    environment = [f"{name}={value}" for name, value in env.items()]
+    _execveat(fd, c_text(path), _vector(argv), _vector(environment), flags, subject=shown(path) or argv[0])
+
+
+def _vector(texts: Sequence[PathLike]) -> ctypes.Array[c_char_p]:
+    return (c_char_p * (len(texts) + 1))(*(c_text(text, call="execveat") for text in texts), None)
+
+
+def sethostname(name: str) -> None:
+    """Set the host name of the UTS namespace; sethostname(2)."""
+    raw = c_text(name, call="sethostname")
+    _sethostname(raw, len(raw), subject=name)
