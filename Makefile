@@ -80,7 +80,7 @@ packages-%:
 
 .PHONY: clean
 clean:  ## remove what make made in this folder
-	rm -rf .venv build dist
+	rm -rf .venv build dist .pytest_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 .PHONY: help
