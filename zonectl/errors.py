@@ -11,6 +11,7 @@
     ├── StoreError            a document or a file of the store is damaged, newer, or cannot be written
     ├── ImageError            an image or archive is refused
     ├── SyscallError          a system call failed
+    ├── TimedOut              something did not happen in time
     ├── CommandError          a program that zonectl ran failed
     ├── StepError             a step of a plan failed (carries which)
     ├── ProgramError          the zone's program cannot be executed (126, 127)
@@ -110,6 +111,14 @@ class SyscallError(ZonectlError):
         self.call = call
         self.errno = errno
         self.subject = subject
+
+
+class TimedOut(ZonectlError):
+    """What was waited for did not happen within `after_s` seconds."""
+
+    def __init__(self, message: str, *, after_s: float, zone: str | None = None, hint: str | None = None) -> None:
+        super().__init__(f"{message} within {after_s:g} s", zone=zone, hint=hint)
+        self.after_s = after_s
 
 
 class CommandError(ZonectlError):
