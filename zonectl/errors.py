@@ -103,14 +103,16 @@ class ImageError(ZonectlError):
 
 
 class SyscallError(ZonectlError):
-    """The system call `call` on `subject` failed with `errno`."""
+    """The system call `call` on `subject` failed with `errno`; `detail` is what the kernel said beyond that."""
 
-    def __init__(self, call: str, errno: int, subject: str = "") -> None:
+    def __init__(self, call: str, errno: int, subject: str = "", *, detail: str = "") -> None:
         about = f" {subject}" if subject else ""
-        super().__init__(f"{call}{about}: {os.strerror(errno)}")
+        said = f" ({detail})" if detail else ""
+        super().__init__(f"{call}{about}: {os.strerror(errno)}{said}")
         self.call = call
         self.errno = errno
         self.subject = subject
+        self.detail = detail
 
 
 class TimedOut(ZonectlError):
