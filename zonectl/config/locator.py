@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 Path: TypeAlias = tuple[str | int, ...]
 """The way to a value: keys of tables, and indices (from 0) of arrays."""
 
-_SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*+")
+_SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _STRING = re.compile(
-    r'"""(?:\\.|(?!""").)*+"{3,5}'  # up to two quotes may stand before the closing three (TOML 1.0, String)
-    r"|'''(?:(?!''').)*+'{3,5}"
-    r'|"(?:\\.|[^"\\])*+"'
+    r'"""(?:\\.|(?!""").)*"{3,5}'  # up to two quotes may stand before the closing three (TOML 1.0, String)
+    r"|'''(?:(?!''').)*'{3,5}"
+    r'|"(?:\\.|[^"\\])*"'
     r"|'[^']*'",
     re.DOTALL,
 )

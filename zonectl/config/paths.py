@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
 
 from zonectl.config.kinds import HIDDEN, Refused, Schema, shown, string, visible
 
@@ -32,10 +31,10 @@ def _checked(value: object) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
 class HostPath:
     """A path of the host. Read as it is written: whoever knows the zone file's folder makes it absolute."""
 
+    __slots__ = ()
     label = "a path"
 
     def read(self, value: object) -> object:
@@ -50,10 +49,10 @@ class HostPath:
         return {"type": "string", "pattern": rf"^{_NO_DOTS}(?!~(/|$))[^{HIDDEN}]+$", "maxLength": MOST_BYTES}
 
 
-@dataclass(frozen=True, slots=True)
 class ZonePath:
     """An absolute path, in the zone or of a device of the host, without `..`. Read to its normal form."""
 
+    __slots__ = ()
     label = "an absolute path"
 
     def read(self, value: object) -> object:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from zonectl.config.kinds import Refused, Schema, shown, string, toml_type, visible, within
+from zonectl.config.kinds import Refused, Schema, shown, string, toml_type, visible
 from zonectl.model.units import format_duration, format_size, parse_duration, parse_size
 
 MOST_BYTES = 2**63 - 1
 """The largest size that the kernel's files take as a number."""
 
-_AMOUNT = r"[0-9]{1,18}(\.[0-9]{1,9})? ?"
+_AMOUNT = r"[0-9]{1,19}(\.[0-9]{1,9})? ?"
 _SIZE = rf"^{_AMOUNT}(B|[kKMGTP]B|[KMGTP]iB)?$"
 _DURATION = rf"{_AMOUNT}(ms|s|min|m|h|d)$"
 _MICROSECONDS = 1_000_000
+_EXAMPLE = 'a duration such as "10s"'
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """A size of at least `least` bytes: a text with a unit, or a number of bytes. Read to an integer of bytes."""
 
     least: int = 0
-    label = "a size"
+
+    @property
+    def label(self) -> str:
+        """What it is."""
+        return "a size"
 
     def read(self, value: object) -> object:
         """The bytes."""
@@ -46,12 +50,11 @@ class Size:
         return {"anyOf": [{"type": "string", "pattern": _SIZE}, number]}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Duration:
+class Duration(NamedTuple):
     """A duration in whole milliseconds, from `least_s` to `most_s` seconds. Read to a float of seconds."""
 
-    least_s: int = 0
     most_s: int
+    least_s: int = 0
 
     @property
     def label(self) -> str:
@@ -60,11 +63,10 @@ class Duration:
 
     def read(self, value: object) -> object:
         """The seconds."""
-        text = visible(string(value))
+        text = visible(string(value, _EXAMPLE))
         seconds = parse_duration(text, negative=self.least_s < 0)
         if not self.least_s <= seconds <= self.most_s:
-            bounds = f"from {format_duration(self.least_s)} to {format_duration(self.most_s)}"
-            raise Refused(f"must be {bounds}, not {text}")
+            raise Refused(f"must be from {self.least_s}s to {self.most_s}s, not {text}")
         if parse_duration(format_duration(seconds), negative=True) != seconds:
             raise Refused(f"must be in whole milliseconds, not {text}")
         return seconds + 0.0  # a negative zero is zero
@@ -74,21 +76,25 @@ class Duration:
         return {"type": "string", "pattern": f"^{'-?' if self.least_s < 0 else ''}{_DURATION}"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
+class Period(NamedTuple):
     """A short duration in whole microseconds. Read to an integer of microseconds."""
 
     least_us: int
     most_us: int
-    label = "a duration"
+
+    @property
+    def label(self) -> str:
+        """What it is."""
+        return "a duration"
 
     def read(self, value: object) -> object:
         """The microseconds."""
-        text = visible(string(value))
+        text = visible(string(value, _EXAMPLE))
         microseconds = parse_duration(text) * _MICROSECONDS
         if abs(microseconds - round(microseconds)) > 1e-6:  # noqa: PLR2004 - the float's own error
             raise Refused(f"must be in whole microseconds, not {text}")
-        within(round(microseconds) / 1000, self.least_us / 1000, self.most_us / 1000)
+        if not self.least_us <= microseconds <= self.most_us:
+            raise Refused(f"must be from {self.least_us // 1000}ms to {self.most_us // 1000}ms, not {text}")
         return round(microseconds)
 
     def schema(self) -> Schema:
@@ -96,15 +102,15 @@ class Period:
         return {"type": "string", "pattern": f"^{_DURATION}"}
 
 
-@dataclass(frozen=True, slots=True)
 class FileMode:
     """The permissions of a file, in octal as chmod(1) takes them. Read to an integer."""
 
+    __slots__ = ()
     label = "permissions in octal"
 
     def read(self, value: object) -> object:
         """The mode."""
-        text = visible(string(value))
+        text = visible(string(value, 'a string of octal digits such as "0755"'))
         if not re.fullmatch(r"[0-7]{3,4}", text):
             raise Refused(f"{shown(text)} is not a file mode: 3 or 4 octal digits, such as 0755")
         return int(text, 8)

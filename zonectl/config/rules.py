@@ -6,9 +6,8 @@ Each rule is a function from a draft to findings. The first line of its docstrin
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zonectl.config.addresses import first_host
 from zonectl.config.walker import Finding
@@ -26,8 +25,7 @@ _IPV6 = 6
 _KERNEL_MOUNTS = ("/proc", "/sys", "/dev")
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A configuration as it was read, and the document that it was read from (which keys were given)."""
 
     config: ZoneConfig

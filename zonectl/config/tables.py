@@ -5,8 +5,7 @@ One description serves the validator, the JSON Schema, the reference page and th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from zonectl.config.kinds import Scalar, Schema, alternatives
 
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(NamedTuple):
     """An array of values of one kind. Read to a tuple."""
 
     item: Scalar
@@ -24,16 +22,14 @@ class ListOf:
     unique: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MapOf:
+class MapOf(NamedTuple):
     """A table of free keys. Read to a tuple of pairs, in the order of the file."""
 
     key: Scalar
     value: Scalar
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """A table that becomes an object of the frozen dataclass `model`."""
 
     model: type
@@ -45,8 +41,7 @@ class Table:
         return next((field for field in self.fields if field.key == key), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Tables:
+class Tables(NamedTuple):
     """An array of tables. Read to a tuple."""
 
     item: Table
@@ -55,8 +50,7 @@ class Tables:
 Kind: TypeAlias = Scalar | ListOf | MapOf | Table | Tables
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class Field(NamedTuple):
     """One key: its kind, what it means, an example as TOML text, and `absent`, what its absence means in words.
 
     `name` is the attribute of the model, where it is not the key. The default is the model's.
@@ -86,8 +80,7 @@ class Constraint(Protocol):
         """The same as JSON Schema."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExactlyOne:
+class ExactlyOne(NamedTuple):
     """Exactly one of `keys` is there; one that is false counts as not there."""
 
     keys: tuple[str, ...]
@@ -110,8 +103,7 @@ class ExactlyOne:
         return {"required": [key], **flag}
 
 
-@dataclass(frozen=True, slots=True)
-class AtLeastOne:
+class AtLeastOne(NamedTuple):
     """At least one of `keys` is there."""
 
     keys: tuple[str, ...]
@@ -126,8 +118,7 @@ class AtLeastOne:
         return {"anyOf": [{"required": [key]} for key in self.keys]}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variant:
+class Variant(NamedTuple):
     """The table is of one form when `key` is `value`, and of the other otherwise (`other` is the word for that).
 
     The keys in `only` belong to the first form, those in `others` to the other, which `needs` some of them.

@@ -70,6 +70,7 @@ STOP_SIGNAL = Text(
     pattern=rf"{'|'.join(STOP_SIGNALS)}|SIGRTMIN(\+[0-9]{{1,2}})?|SIGRTMAX(-[0-9]{{1,2}})?",
     rule="write a name of signal(7) such as SIGTERM or SIGRTMIN+3",
     parse=_stop_signal,
+    words=("SIGTERM", "SIGINT", "SIGKILL", "SIGQUIT", "SIGUSR1", "SIGUSR2"),
 )
 LABEL_NAME = Text(
     label="the name of a label",

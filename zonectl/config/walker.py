@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from zonectl.config.kinds import Scalar, shown, toml_type
 from zonectl.config.nearest import nearest
@@ -11,11 +10,12 @@ from zonectl.config.paths import HostPath, absolute
 from zonectl.config.tables import Kind, ListOf, MapOf, Table, Tables
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from zonectl.config.locator import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that is wrong at `path`; `about` are other paths without which it cannot be judged."""
 
     path: Path
@@ -63,7 +63,8 @@ class Walker:
 
     def _items(self, item: Kind, value: object, path: Path) -> list[object]:
         if not isinstance(value, list):
-            self._refuse(path, f"must be an array, not {toml_type(value)}")
+            header = f", written [[{path[-1]}]]" if isinstance(item, Table) else ""
+            self._refuse(path, f"must be an array{header}, not {toml_type(value)}")
             return []
         elements = enumerate(cast("list[object]", value))
         return [tuple(typed for i, element in elements for typed in self._read(item, element, (*path, i)))]
@@ -72,11 +73,10 @@ class Walker:
         typed = self._items(kind.item, value, path)
         if not isinstance(value, list):
             return typed
-        if len(value) < kind.least or (kind.most is not None and len(value) > kind.most):
-            few = len(value) < kind.least
-            self._refuse(
-                path, f"must hold at {f'least {kind.least}' if few else f'most {kind.most}'} of them"
-            )
+        if len(value) < kind.least:
+            self._refuse(path, "must not be empty")
+        if kind.most is not None and len(value) > kind.most:
+            self._refuse(path, f"must have at most {kind.most} elements, not {len(value)}")
         for index, element in enumerate(value):
             if kind.unique and element in value[:index]:
                 self._refuse((*path, index), f"stands there twice: {shown(str(element))}")
@@ -100,33 +100,34 @@ class Walker:
         given = cast("dict[str, object]", value)
         read: dict[str, object] = {}
         for key, element in given.items():
-            field = table.field(key)
-            if field is None:
-                self._unknown(table, key, path)
-            else:
+            if field := table.field(key):
                 read.update(
                     (field.attribute, typed) for typed in self._read(field.kind, element, (*path, key))
                 )
-        self._missing(table, given, path)
-        self._constraints(table, given, path)
+        meant = {self._unknown(table, key, path) for key in given if not table.field(key)}
+        for key, message in _wants(table, given):
+            if key in meant or (not key and meant):
+                continue
+            self._refuse((*path, key) if key else path, message)
         return [table.model(**(_blanks(table) | read))]
 
-    def _unknown(self, table: Table, key: str, path: Path) -> None:
-        close = nearest(key, (field.key for field in table.fields)) or _elsewhere(self._root, key)
-        self._refuse((*path, key), "unknown key", close)
-
-    def _missing(self, table: Table, given: dict[str, object], path: Path) -> None:
-        for field in table.fields:
-            if field.required and field.key not in given:
-                self._refuse((*path, field.key), f"is missing: {field.text[0].lower()}{field.text[1:]}")
-
-    def _constraints(self, table: Table, given: dict[str, object], path: Path) -> None:
-        for constraint in table.constraints:
-            for key, message in constraint.findings(given):
-                self._refuse((*path, key) if key else path, message)
+    def _unknown(self, table: Table, key: str, path: Path) -> str | None:
+        """Refuse an unknown key; gives the key that was meant, so that it need not be missed as well."""
+        close = nearest(key, (field.key for field in table.fields))
+        self._refuse((*path, key), "unknown key", close or _elsewhere(self._root, key))
+        return close
 
     def _refuse(self, path: Path, message: str, suggestion: str | None = None) -> None:
         self.findings.append(Finding(path, message, suggestion))
+
+
+def _wants(table: Table, given: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """What a table lacks, and what its keys demand of each other: the key ("" for the table) and the message."""
+    for field in table.fields:
+        if field.required and field.key not in given:
+            yield field.key, f"is missing: {field.text[0].lower()}{field.text[1:].rstrip('.')}"
+    for constraint in table.constraints:
+        yield from constraint.findings(given)
 
 
 def _blanks(table: Table) -> dict[str, object]:

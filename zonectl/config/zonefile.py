@@ -29,6 +29,7 @@ OVERRIDE_FILE = "--set"
 _PLACE = re.compile(r" \((?:at line (\d+), column (\d+)|at end of document)\)\Z")
 _PLAIN = {
     "Cannot overwrite a value": "the key stands there twice",
+    "Illegal character '\\n'": "the string does not end on its line",
     "Expected '=' after a key in a key/value pair": "expected = after the key",
 }
 
@@ -88,9 +89,7 @@ def parse(text: str, *, file: str, folder: str, overrides: Sequence[str] = ()) -
     document = _document(text, file)
     changes, problems = _override(document, overrides)
     draft, findings = _draft(document, folder)
-    changed = [found for found in findings if any(_leads(change, found.path) for change in changes)]
-    problems += [_problem(found, OVERRIDE_FILE, None) for found in changed]
-    problems += _in_file([found for found in findings if found not in changed], text, file)
+    problems += _located(findings, text, file, changes=changes)
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: problem.line or 0))
     return _settled(draft)
@@ -131,7 +130,9 @@ def _settled(draft: Draft) -> ZoneConfig:
     """The configuration with what its keys imply."""
     config = draft.config
     mode = mode_of(draft)
-    own_name = config.name if config.namespaces.uts else ""
+    own_name = (
+        config.name.rstrip("-") if config.namespaces.uts else ""
+    )  # a label has no - at its end (RFC 1123)
     return replace(
         config,
         hostname=config.hostname or own_name,
@@ -140,21 +141,25 @@ def _settled(draft: Draft) -> ZoneConfig:
     )
 
 
-def _in_file(findings: Sequence[Finding], text: str, file: str) -> Iterator[Problem]:
-    """Findings about what stands in the file."""
+def _located(
+    findings: Sequence[Finding], text: str, file: str, *, changes: Sequence[Path]
+) -> Iterator[Problem]:
+    """Findings as problems, each with its line, or with `--set` if an override brought it."""
     lines = locate(text) if findings else {}
     for found in findings:
-        yield _problem(found, file, _line(lines, found.path))
+        changed = any(_brought(change, found.path, lines) for change in changes)
+        yield Problem(
+            file=OVERRIDE_FILE if changed else file,
+            line=None if changed else _line(lines, found.path),
+            key=key_text(found.path),
+            message=found.message,
+            suggestion=found.suggestion,
+        )
 
 
-def _problem(found: Finding, file: str, line: int | None) -> Problem:
-    key = key_text(found.path)
-    return Problem(file=file, line=line, key=key, message=found.message, suggestion=found.suggestion)
-
-
-def _leads(change: Path, path: Path) -> bool:
-    """Whether an override made what is at `path`."""
-    return path[: len(change)] == change
+def _brought(change: Path, path: Path, lines: Mapping[Path, int]) -> bool:
+    """Whether an override made what is at `path`: itself, or a table on the way that the file does not have."""
+    return path[: len(change)] == change or (path == change[: len(path)] and path not in lines)
 
 
 def _line(lines: Mapping[Path, int], path: Path) -> int | None:

@@ -20,7 +20,7 @@ _DURATION_UNITS_S = {
     "h": Fraction(3600),
     "d": Fraction(86400),
 }
-_QUANTITY = re.compile(r"(-?)(\d{1,18}(?:\.\d{1,9})?) ?([A-Za-z]*)\Z", re.ASCII)
+_QUANTITY = re.compile(r"(-?)(\d{1,19}(?:\.\d{1,9})?) ?([A-Za-z]*)\Z", re.ASCII)
 _MAX_BYTES = 2**63 - 1
 
 

@@ -1,0 +1,215 @@
+"""Zone files and configurations, made up from the descriptions: a new key is tried without a new strategy."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from zonectl.config.fields import ZONE
+from zonectl.config.kinds import Boolean, Choice, Number, Text, Whole
+from zonectl.config.paths import HostPath, ZonePath
+from zonectl.config.quantities import Duration, FileMode, Period, Size
+from zonectl.config.tables import Field, Kind, ListOf, MapOf, Table, Tables
+from zonectl.config.texts import CPU_LIST, STOP_SIGNAL, USER
+from zonectl.model.config import (
+    IoLimit,
+    MountConfig,
+    MountKind,
+    NetworkConfig,
+    NetworkMode,
+    RootConfig,
+    RootMode,
+    ZoneConfig,
+)
+from zonectl.model.names import unprintable
+from zonectl.model.signals import STOP_SIGNALS
+
+shown_text = st.text(max_size=12).filter(lambda text: unprintable(text) is None)
+any_text = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=20)
+components = st.text("abcXYZ019._-é ", min_size=1, max_size=8).filter(lambda text: text not in {".", ".."})
+paths = st.lists(components, min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts))
+
+
+def value(kind: Kind) -> st.SearchStrategy[Any]:
+    """Typed values of a kind that is not a table."""
+    match kind:
+        case ListOf():
+            return st.lists(
+                value(kind.item), min_size=kind.least, max_size=kind.most or 4, unique=kind.unique
+            ).map(tuple)
+        case MapOf():
+            pairs = st.dictionaries(value(kind.key), value(kind.value), max_size=3)
+            return pairs.map(lambda mapping: tuple(mapping.items()))
+        case Text():
+            return _text(kind)
+        case Choice():
+            return st.sampled_from([meaning for _, meaning in kind.options])
+        case HostPath() | ZonePath():
+            return paths
+    return _number(kind)
+
+
+def _text(kind: Text) -> st.SearchStrategy[Any]:
+    if kind is STOP_SIGNAL:
+        return st.sampled_from([*STOP_SIGNALS, "SIGRTMIN", "SIGRTMIN+3", "SIGRTMAX-1"])
+    if kind is CPU_LIST:
+        ordered = st.tuples(st.integers(0, 99), st.integers(100, 8191)).map(
+            lambda pair: f"{pair[0]}-{pair[1]}"
+        )
+        return st.lists(ordered | st.integers(0, 8191).map(str), min_size=1, max_size=3).map(",".join)
+    if kind is USER:
+        return st.sampled_from(["root", "1000", "0:0", "www-data:adm", "_apt", "4294967294"])
+    if not kind.pattern:
+        return any_text if kind.free else shown_text
+    matching = st.from_regex(kind.pattern, fullmatch=True)
+    return matching.filter(lambda text: unprintable(text) is None and len(text) <= (kind.most or len(text)))
+
+
+def _number(kind: Kind) -> st.SearchStrategy[Any]:
+    match kind:
+        case Boolean():
+            return st.booleans()
+        case Whole(least, most):
+            return st.integers(least, most)
+        case Number():
+            return st.floats(kind.least, kind.most)
+    return _quantity(kind)
+
+
+def _quantity(kind: Kind) -> st.SearchStrategy[Any]:
+    match kind:
+        case Size(least):
+            return st.integers(least, 2**63 - 1) | st.integers(least, 2**63 - 1).map(
+                lambda size: size | 0xFFFFF ^ 0xFFFFF
+            )
+        case Duration():
+            return st.integers(kind.least_s * 1000, kind.most_s * 1000).map(
+                lambda milliseconds: milliseconds / 1000
+            )
+        case Period():
+            return st.integers(kind.least_us, kind.most_us)
+        case FileMode():
+            return st.integers(0, 0o7777)
+    raise AssertionError(kind)
+
+
+@st.composite
+def part(draw: st.DrawFn, table: Table, *keep: str) -> dict[str, Any]:
+    """Some attributes of a table's model, but for those in `keep`."""
+    fields: list[Field] = [
+        field
+        for field in table.fields
+        if not isinstance(field.kind, Table | Tables) and field.attribute not in keep
+    ]
+    chosen = draw(st.lists(st.sampled_from(fields), unique_by=lambda field: field.key)) if fields else []
+    needed = [field for field in fields if field.required and field not in chosen]
+    return {field.attribute: draw(value(field.kind)) for field in [*chosen, *needed]}
+
+
+def _inner(key: str, outer: Table = ZONE) -> Table:
+    field = outer.field(key)
+    assert field
+    kind = field.kind.item if isinstance(field.kind, Tables) else field.kind
+    assert isinstance(kind, Table)
+    return kind
+
+
+@st.composite
+def _root(draw: st.DrawFn) -> RootConfig:
+    source = draw(st.sampled_from(["image", "path", "tar", "host"]))
+    kind = next(field.kind for field in _inner("root").fields if field.key == source)
+    values: dict[str, Any] = draw(part(_inner("root"), "image", "path", "tar", "host"))
+    values[source] = True if source == "host" else draw(value(kind))
+    root = RootConfig(**values)
+    return replace(root, mode=RootMode.OVERLAY) if root.host else root
+
+
+@st.composite
+def _network(draw: st.DrawFn) -> NetworkConfig:
+    mode = draw(st.sampled_from(NetworkMode))
+    dns = draw(st.lists(st.ip_addresses(network="192.0.2.0/24").map(str), max_size=3, unique=True))
+    if mode is not NetworkMode.VETH:
+        return NetworkConfig(mode=mode, dns=tuple(dns))
+    network = draw(st.sampled_from(["10.77.0.0/16", "192.168.7.0/24", "fd77::/64"]))
+    subnet = ipaddress.ip_network(network)
+    places = st.integers(2, min(subnet.num_addresses, 2**20) - 2)
+    host = draw(places)
+    usual = part(_inner("network"), "mode", "subnet", "address", "gateway", "dns", "mtu")
+    return NetworkConfig(
+        subnet=network,
+        address=draw(st.none() | st.just(ipaddress.ip_interface(f"{subnet[host]}/{subnet.prefixlen}"))),
+        gateway=draw(
+            st.none() | places.filter(lambda place: place != host).map(lambda place: str(subnet[place]))
+        ),
+        mtu=draw(st.none() | st.integers(1280, 65535)),
+        dns=tuple(dns),
+        **draw(usual.filter(lambda values: values.get("bridge") not in {"all", "default"})),
+    )
+
+
+@st.composite
+def _mounts(draw: st.DrawFn) -> tuple[MountConfig, ...]:
+    targets = draw(st.lists(paths, max_size=3, unique=True))
+    places = sorted(f"/mnt{target}" for target in targets)
+    return tuple([draw(_mount(place)) for place in places])
+
+
+@st.composite
+def _mount(draw: st.DrawFn, target: str) -> MountConfig:
+    kind = draw(st.sampled_from(MountKind))
+    if kind is MountKind.BIND:
+        values = draw(part(_inner("mount"), "kind", "target", "source", "size_bytes", "mode"))
+        return MountConfig(target=target, kind=kind, source=draw(paths), **values)
+    return MountConfig(
+        target=target, kind=kind, **draw(part(_inner("mount"), "kind", "target", "source", "recursive"))
+    )
+
+
+@st.composite
+def _resources(draw: st.DrawFn) -> Any:
+    table = _inner("resources")
+    memory = ("memory_min_bytes", "memory_low_bytes", "memory_high_bytes", "memory_bytes")
+    sizes = sorted(draw(st.lists(st.integers(2**20, 2**62), min_size=4, max_size=4)))
+    values = draw(part(table, "hugetlb", "cpus", "cpu_period_us", *memory))
+    chosen = draw(st.sets(st.sampled_from(memory)))
+    values |= {key: size for key, size in zip(memory, sizes, strict=True) if key in chosen}
+    devices = draw(st.lists(paths, max_size=2, unique=True))
+    limits = [draw(part(_inner("io", table), "device").filter(bool)) for _ in devices]
+    return table.model(
+        **values,
+        cpus=draw(st.none() | st.floats(1, 64)),
+        cpu_period_us=draw(st.integers(1000, 1_000_000)),
+        hugetlb=draw(st.sampled_from([(), (("2MB", 2**21), ("1GB", 0))])),
+        io=tuple(IoLimit(device=device, **limit) for device, limit in zip(devices, limits, strict=True)),
+    )
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> ZoneConfig:
+    """Configurations that obey every rule."""
+    network = draw(_network())
+    namespaces = draw(part(_inner("namespaces"), "net", "boottime_offset_s", "monotonic_offset_s"))
+    if namespaces.get("time", True):
+        namespaces |= draw(part(_inner("namespaces"), "net", "user", "uts", "ipc", "time"))
+    values = draw(part(ZONE, "depends_on", "hostname"))
+    hostname = draw(st.sampled_from(["web", "web.example.org", "A-1"])) if namespaces.get("uts", True) else ""
+    return ZoneConfig(
+        **values,
+        hostname=hostname,
+        depends_on=tuple(
+            draw(st.lists(st.sampled_from(["db", "mail"]), unique=True).filter(_not_in(values["name"])))
+        ),
+        root=draw(_root()),
+        namespaces=_inner("namespaces").model(**namespaces, net=network.mode is not NetworkMode.HOST),
+        resources=draw(_resources()),
+        network=network,
+        mounts=draw(_mounts()),
+        security=_inner("security").model(**draw(part(_inner("security")))),
+    )
+
+
+def _not_in(name: str) -> Any:
+    return lambda names: name not in names
