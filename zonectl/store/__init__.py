@@ -1,0 +1,1 @@
+"""Durable and volatile state on disk: paths, documents, records, locks, id ranges, leases, the journal."""
