@@ -25,8 +25,8 @@ class Size(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What it is."""
-        return "a size"
+        """The least, if there is one."""
+        return f"a size of at least {format_size(self.least)}" if self.least > 1 else "a size"
 
     def read(self, value: object) -> object:
         """The bytes."""
@@ -84,8 +84,8 @@ class Period(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What it is."""
-        return "a duration"
+        """The range."""
+        return f"a duration from {self.least_us // 1000}ms to {self.most_us // 1000}ms"
 
     def read(self, value: object) -> object:
         """The microseconds."""

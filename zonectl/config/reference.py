@@ -13,7 +13,9 @@ from zonectl.config.tables import Field, Kind, ListOf, MapOf, Table, Tables
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BEGIN = "<!-- reference: begin. Made from zonectl/config by tools/generate: edit the descriptions there. -->"
+BEGIN = (
+    "<!-- reference: begin. Made from zonectl/config by tools/generate.py: edit the descriptions there. -->"
+)
 END = "<!-- reference: end -->"
 
 _HEAD = "| Key | Value | Default | Meaning | Example |\n|---|---|---|---|---|"
@@ -72,7 +74,7 @@ def _value(kind: Kind) -> str:
         case ListOf(item):
             return f"array, each {_value(item)}"
         case MapOf(key, item):
-            return f"table of {_value(key)} to {_value(item)}"
+            return f"table; each key {_value(key)}; each value {_value(item)}"
         case Text(label, _, rule) if rule:
             return f"{label} ({rule})"
         case Table() | Tables():

@@ -108,16 +108,6 @@ class ResourcesConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Publish:
-    """`host_address:host_port:zone_port/protocol`, a port of the host that leads to one of the zone."""
-
-    host_address: str
-    host_port: int
-    zone_port: int
-    protocol: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
     """`[network]`: `address` None means one is leased from the subnet of the bridge (`auto`)."""
 
