@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import c_char_p, c_int, c_size_t, c_uint, c_uint64, c_ulong, c_void_p
+from ctypes import c_char_p, c_int, c_long, c_size_t, c_uint, c_uint64, c_ulong, c_void_p
 from typing import TYPE_CHECKING, Final
 
 from zonectl.errors import SyscallError
@@ -66,6 +66,16 @@ MOUNT_ATTR_NODIRATIME: Final = 0x80
 MOUNT_ATTR_IDMAP: Final = 0x100000
 MOUNT_ATTR_NOSYMFOLLOW: Final = 0x200000
 
+BTRFS_SUPER_MAGIC: Final = 0x9123683E
+CGROUP2_SUPER_MAGIC: Final = 0x63677270
+DEVPTS_SUPER_MAGIC: Final = 0x1CD1
+EXT4_SUPER_MAGIC: Final = 0xEF53
+OVERLAYFS_SUPER_MAGIC: Final = 0x794C7630
+PROC_SUPER_MAGIC: Final = 0x9FA0
+SYSFS_MAGIC: Final = 0x62656572
+TMPFS_MAGIC: Final = 0x01021994
+XFS_SUPER_MAGIC: Final = 0x58465342
+
 FSOPEN_CLOEXEC: Final = 1
 FSMOUNT_CLOEXEC: Final = 1
 FSPICK_CLOEXEC: Final = 1
@@ -88,6 +98,13 @@ class mount_attr(ctypes.Structure):
     )
 
 
+class statfs(ctypes.Structure):
+    """As much of `struct statfs` of statfs(2) as is read, and room for the rest."""
+
+    _fields_ = (("f_type", c_long), ("rest", c_long * 31))
+
+
+_fstatfs = SystemCall("fstatfs", c_int, c_void_p)
 _mount = SystemCall("mount", c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
 _umount2 = SystemCall("umount2", c_char_p, c_int)
 _pivot_root = SystemCall("pivot_root", c_char_p, c_char_p)
@@ -210,6 +227,13 @@ def fsconfig_reconfigure(fd: int) -> None:
 def fsmount(fsfd: int, attrs: int = 0) -> int:
     """A detached mount, owned by the caller, of the file system made; fsmount(2), Linux 5.2."""
     return _fsmount(fsfd, FSMOUNT_CLOEXEC, attrs)
+
+
+def fs_magic(fd: int) -> int:
+    """The kind of file system that `fd` is on (TMPFS_MAGIC, …); fstatfs(2), which statvfs(3) does not tell."""
+    buffer = statfs()
+    _fstatfs(fd, ctypes.addressof(buffer))
+    return int(buffer.f_type)
 
 
 def _configure(

@@ -6,11 +6,27 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 from ctypes import c_char_p, c_int, c_long, c_uint, c_uint64, c_ulong, c_void_p
 from typing import TYPE_CHECKING, Any, Final
 
 from zonectl.errors import SyscallError
-from zonectl.kernel.ending import ExitStatus, PidfdInfo, pidfd_exited, pidfd_info, wait_pidfd
+from zonectl.kernel.attributes import (
+    Capabilities,
+    ambient_clear,
+    capget,
+    capset,
+    drop_bounding,
+    set_child_subreaper,
+    set_dumpable,
+    set_keepcaps,
+    set_no_new_privs,
+    set_pdeathsig,
+    set_securebits,
+    setfsgid,
+    setfsuid,
+)
+from zonectl.kernel.ending import ExitStatus, PidfdInfo, kill_and_reap, pidfd_exited, pidfd_info, wait_pidfd
 from zonectl.kernel.libc import LIBC_HOLDING_GIL, SystemCall, c_text, failed, shown
 
 if TYPE_CHECKING:
@@ -18,7 +34,28 @@ if TYPE_CHECKING:
 
     from zonectl.kernel.libc import PathLike
 
-__all__ = ["ExitStatus", "PidfdInfo", "pidfd_exited", "pidfd_info", "wait_pidfd"]  # re-exported from `ending`
+# Of `attributes` and `ending`, for callers to whom all of it is about processes.
+__all__ = [
+    "Capabilities",
+    "ExitStatus",
+    "PidfdInfo",
+    "ambient_clear",
+    "capget",
+    "capset",
+    "drop_bounding",
+    "kill_and_reap",
+    "pidfd_exited",
+    "pidfd_info",
+    "set_child_subreaper",
+    "set_dumpable",
+    "set_keepcaps",
+    "set_no_new_privs",
+    "set_pdeathsig",
+    "set_securebits",
+    "setfsgid",
+    "setfsuid",
+    "wait_pidfd",
+]
 
 CLONE_NEWTIME: Final = 0x00000080
 CLONE_PIDFD: Final = 0x00001000
@@ -144,6 +181,7 @@ def spawn(function: Callable[[], int]) -> tuple[int, int]:
 
     The child never returns from here: what `function` raises goes to standard error, and the status is 70.
     """
+    _flush()  # or the child would write it again
     pid, pidfd = fork()
     if pid == 0:
         _run_and_exit(function)
@@ -154,12 +192,17 @@ def _run_and_exit(function: Callable[[], int]) -> None:
     status = EX_SOFTWARE
     try:
         status = function()
-        sys.stdout.flush()
-        sys.stderr.flush()
     except BaseException:  # noqa: BLE001 - a process ends here; even SystemExit must not unwind into the parent's frames
         sys.excepthook(*sys.exc_info())
     finally:
+        _flush()
         os._exit(status)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # there is none, nobody reads it, it is closed
+            stream.flush()
 
 
 def unshare(flags: int) -> None:
