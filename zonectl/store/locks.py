@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE_S = 0.0005
 _LONGEST_PAUSE_S = 0.02
+_UNKNOWN = "another command"
 
 
 @contextmanager
@@ -36,7 +37,9 @@ def lock(path: str, *, verb: str, zone: str, timeout_s: float, shared: bool = Fa
     """
     fd = _acquire(path, shared=shared, deadline_s=time.monotonic() + timeout_s, zone=zone)
     try:
-        _sign(fd, verb)
+        # A reader who comes while others read leaves their note: it may be gone before they are.
+        if not shared or _holder(fd) == _UNKNOWN:
+            _sign(fd, verb)
         yield
     finally:
         if not shared:
@@ -98,7 +101,9 @@ def _sign(fd: int, verb: str) -> None:
 def _holder(fd: int) -> str:
     try:
         note = json.loads(os.pread(fd, 4096, 0))
-        return f"{note['verb']} (pid {note['pid']})"
+        verb, pid = str(note["verb"]), int(note["pid"])
     except (ValueError, KeyError, TypeError):
         # Between flock and the note, or between the note's end and the unlock.
-        return "another command"
+        return _UNKNOWN
+    # Readers that have ended leave their note to those that go on.
+    return f"{verb} (pid {pid})" if os.path.exists(f"/proc/{pid}") else _UNKNOWN

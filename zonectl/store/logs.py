@@ -201,7 +201,9 @@ class SegmentReader:
         return fd
 
 
-def read(paths: Paths, name: str, *, since: float | None = None, tail: int | None = None) -> Iterator[LogLine]:
+def read(
+    paths: Paths, name: str, *, since: float | None = None, tail: int | None = None
+) -> Iterator[LogLine]:
     """The zone's lines, oldest first: those from `since` on (seconds since the epoch), the last `tail` of them.
 
     Raises:
@@ -281,13 +283,14 @@ class _Follower:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
+        self._number = -1
         self._reader: SegmentReader | None = None
         self._lines = Lines()
 
     def turn(self) -> Iterator[LogLine]:
         while True:
             # Listed before reading: when a later segment exists, this one has got its last byte.
-            later = [n for n in segments(self._folder) if self._reader is None or n > self._reader.number]
+            later = [number for number in segments(self._folder) if number > self._number]
             if self._reader:
                 for chunk in self._reader.chunks():
                     yield from self._lines.feed(chunk)
@@ -301,9 +304,11 @@ class _Follower:
     def close(self) -> None:
         if self._reader:
             self._reader.close()
+            self._reader = None
 
     def _advance(self, number: int) -> None:
+        self.close()
+        self._number = number
+        # It may just have been removed.
         with suppress(FileNotFoundError):
-            reader = SegmentReader(self._folder, number)
-            self.close()
-            self._reader = reader
+            self._reader = SegmentReader(self._folder, number)

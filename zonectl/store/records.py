@@ -77,7 +77,7 @@ def save_record(paths: Paths, record: ZoneRecord) -> None:
     folder = paths.zone_dir(record.name)
     if _make_folder(folder):
         documents.sync_folder(paths.zones_dir)
-    documents.write_json(f"{folder}/record.json", {"schema_version": SCHEMA_VERSION, **asdict(record)})
+    documents.write_json(paths.record_file(record.name), _document(record))
 
 
 def load_record(paths: Paths, name: str) -> ZoneRecord:
@@ -139,7 +139,7 @@ def save_live(paths: Paths, name: str, note: LiveNote) -> None:
 
     """
     _make_folder(paths.run_zone_dir(name))
-    documents.write_volatile(paths.live_file(name), {"schema_version": SCHEMA_VERSION, **asdict(note)})
+    documents.write_volatile(paths.live_file(name), _document(note))
 
 
 def load_live(paths: Paths, name: str) -> LiveNote | None:
@@ -171,7 +171,7 @@ def save_last(paths: Paths, name: str, last: LastExit) -> None:
         StoreError: it cannot be written.
 
     """
-    documents.write_volatile(paths.last_file(name), {"schema_version": SCHEMA_VERSION, **asdict(last)})
+    documents.write_volatile(paths.last_file(name), _document(last))
 
 
 def load_last(paths: Paths, name: str) -> LastExit | None:
@@ -184,6 +184,10 @@ def load_last(paths: Paths, name: str) -> LastExit | None:
     path = paths.last_file(name)
     document = documents.read_optional(path, newest=SCHEMA_VERSION)
     return None if document is None else _last(Fields(path, document))
+
+
+def _document(kept: ZoneRecord | LiveNote | LastExit) -> dict[str, object]:
+    return {"schema_version": SCHEMA_VERSION, **asdict(kept)}
 
 
 def _make_folder(path: str) -> bool:
