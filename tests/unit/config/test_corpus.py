@@ -9,14 +9,21 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from tests.unit.config.strategies import configs
 from zonectl.config import dumps, json_schema, parse
 from zonectl.config.rules import RULES
+from zonectl.config.zonefile import _draft
 from zonectl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from zonectl.model.config import ZoneConfig
 
 CORPUS = os.path.join(os.path.dirname(__file__), "corpus")
 
@@ -100,3 +107,51 @@ def test_every_rule_has_a_file_that_breaks_it() -> None:
 
 def test_the_corpus_is_large_enough() -> None:
     assert len(files("invalid", "semantic")) >= 40
+
+
+def _leaves(value: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a document but its root."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for key, inner in items for found in [(*path, key), *_leaves(inner, (*path, key))]]
+
+
+anything = st.sampled_from(
+    [
+        True,
+        0,
+        -1,
+        5,
+        10**20,
+        0.5,
+        "",
+        "x",
+        "a b",
+        "10s",
+        "1MiB",
+        "/a",
+        "a\nb",
+        "a\0",
+        "..",
+        "/../x",
+        "~/x",
+        [],
+        [1],
+        {},
+        {"x": 1},
+    ]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.data(), configs(), anything)
+def test_what_the_schema_refuses_is_refused(data: st.DataObject, config: ZoneConfig, value: object) -> None:
+    """Also after anything in a good document is replaced by anything: the schema never knows better."""
+    document = tomllib.loads(dumps(config))
+    assert VALIDATOR(json_schema()).is_valid(document)
+    *way, last = data.draw(st.sampled_from(_leaves(document)))
+    place: Any = document
+    for part in way:
+        place = place[part]
+    place[last] = value
+    _, findings = _draft(document, "/srv")
+    assert findings or VALIDATOR(json_schema()).is_valid(document)

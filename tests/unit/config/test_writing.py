@@ -16,7 +16,7 @@ from zonectl.model.config import NetworkConfig, ZoneConfig
 MINIMAL = 'name = "web"\n[root]\nimage = "busybox"\n'
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(configs())
 def test_what_is_written_is_read_back(config: ZoneConfig) -> None:
     assert parse(dumps(config), file="zone.toml", folder="/nowhere") == config
