@@ -45,7 +45,10 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """What the host can do. `kernel` is (major, minor); `namespaces` the kinds in /proc/self/ns."""
+    """What the host can do. `kernel` is (major, minor); `namespaces` the kinds in /proc/self/ns.
+
+    `page_sizes` are those of huge pages ("2MB"); `mqueue` says whether POSIX message queues are mounted at /dev/mqueue.
+    """
 
     kernel: tuple[int, int] = (0, 0)
     release: str = ""
@@ -55,4 +58,5 @@ class HostFacts:
     filesystems: frozenset[str] = frozenset()
     online_cpus: str = ""
     page_sizes: tuple[str, ...] = ()
+    mqueue: bool = False
     probes: tuple[Probe, ...] = ()

@@ -23,13 +23,15 @@ class Call:
     """One system call or one write to a kernel file, as a user reads it.
 
     `name` is the system call ("mount", "clone3", "write"), `target` the file, link or object that it touches,
-    `detail` its flags, options or the text written, `man` the manual page ("mount(2)", "cgroups(7)").
+    `detail` its flags, options or the text written, `man` the manual page ("mount(2)", "cgroups(7)"). `when` is not
+    empty where the call is made only if the host or the root needs it ("when missing").
     """
 
     name: str
     target: str
     man: str
     detail: str = ""
+    when: str = ""
 
 
 @runtime_checkable

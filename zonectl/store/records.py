@@ -68,16 +68,16 @@ def load_all(paths: Paths) -> list[ZoneRecord | Damaged]:
 
 
 def save_record(paths: Paths, record: ZoneRecord) -> None:
-    """Write the zone's record durably; makes the zone's folder where there is none.
+    """Write the zone's record durably, an ephemeral one without syncing; makes the zone's folder where there is none.
 
     Raises:
         StoreError: it cannot be written.
 
     """
     folder = paths.zone_dir(record.name)
-    if _make_folder(folder):
+    if _make_folder(folder) and not record.ephemeral:
         documents.sync_folder(paths.zones_dir)
-    documents.write_json(paths.record_file(record.name), _document(record))
+    documents.write_json(paths.record_file(record.name), _document(record), volatile=record.ephemeral)
 
 
 def load_record(paths: Paths, name: str) -> ZoneRecord:

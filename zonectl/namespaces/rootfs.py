@@ -1,0 +1,241 @@
+"""Putting the zone's root together, by init inside its own mount namespace.
+
+Nothing here follows a path of the zone: each is resolved below the root by openat2 (RESOLVE_IN_ROOT, no magic links)
+to a descriptor, once, and that descriptor is mounted on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, TypeAlias, assert_never
+
+from zonectl.errors import SyscallError, ZonectlError
+from zonectl.kernel import mount, path
+from zonectl.namespaces.steps.mounts import (
+    STAGING,
+    LockRoot,
+    MakeDevices,
+    MakePrivate,
+    MountFilesystem,
+    MountOverlay,
+    PlaceFiles,
+    PlaceStaged,
+    PlaceTree,
+    Stage,
+    SwitchRoot,
+    UseTree,
+)
+from zonectl.namespaces.trees import attribute_bits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RootStep: TypeAlias = (
+    MakePrivate
+    | Stage
+    | MountOverlay
+    | PlaceStaged
+    | UseTree
+    | MountFilesystem
+    | MakeDevices
+    | PlaceTree
+    | PlaceFiles
+    | LockRoot
+    | SwitchRoot
+)
+
+_TO_DESCRIPTOR = mount.MOVE_MOUNT_F_EMPTY_PATH | mount.MOVE_MOUNT_T_EMPTY_PATH
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class Assembly:
+    """A root being put together from `trees`, the detached mounts that the worker has passed, in slot order.
+
+    It owns the trees and what it opens; `close` gives all of them back. The descriptor of the zone's own devpts is
+    kept for `take_devpts`, so that a terminal is opened by descriptor and not by a path of the zone's.
+    """
+
+    def __init__(self, trees: Sequence[int]) -> None:
+        self._trees = tuple(trees)
+        self._root: int | None = None
+        self._devpts: int | None = None
+
+    def apply(self, step: RootStep) -> None:  # noqa: C901, PLR0912, PLR0915 - one arm a kind of step
+        """Carry out one step.
+
+        Raises:
+            SyscallError: a call failed.
+            ZonectlError: a path in the root leads nowhere, or to something of the wrong type.
+
+        """
+        match step:
+            case MakePrivate():
+                mount.mount("none", "/", "", mount.MS_REC | mount.MS_PRIVATE, "")
+            case Stage():
+                self._stage(step)
+            case MountOverlay():
+                mount.mount("overlay", step.name, "overlay", mount.MS_NODEV, step.options)
+            case PlaceStaged():
+                self._place_staged(step)
+            case UseTree():
+                _move(self._trees[step.slot], "root")
+            case MountFilesystem():
+                self._mount_filesystem(step)
+            case MakeDevices():
+                self._make_devices(step)
+            case PlaceTree():
+                self._place_tree(step)
+            case PlaceFiles():
+                self._place_files(step)
+            case LockRoot():
+                with _opened(path.open_in_root(self._root_fd(), step.target, os.O_PATH)) as target:
+                    mount.mount_setattr(target, "", attr_set=mount.MOUNT_ATTR_RDONLY)
+            case SwitchRoot():
+                self._switch(step)
+            case _:
+                assert_never(step)
+
+    def take_devpts(self) -> int:
+        """A descriptor of the mount at /dev/pts, now owned by the caller."""
+        if self._devpts is None:
+            msg = "the zone has no /dev/pts"
+            raise ZonectlError(msg)
+        devpts, self._devpts = self._devpts, None
+        return devpts
+
+    def close(self) -> None:
+        """Close every descriptor that is still held."""
+        for descriptor in (*self._trees, self._root, self._devpts):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._trees, self._root, self._devpts = (), None, None
+
+    def _root_fd(self) -> int:
+        # Opened after the root has been mounted on its staging folder, never before: the folder is not the root.
+        if self._root is None:
+            self._root = os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return self._root
+
+    def _stage(self, step: Stage) -> None:
+        flags = mount.MS_NOSUID | mount.MS_NODEV
+        mount.mount("tmpfs", STAGING, "tmpfs", flags, "mode=0700,size=64k")
+        os.chdir(STAGING)
+        for slot in step.slots:
+            os.mkdir(str(slot), 0o700)
+            _move(self._trees[slot], str(slot))
+        for name in step.names:
+            os.mkdir(name, 0o700)
+
+    def _place_staged(self, step: PlaceStaged) -> None:
+        with ExitStack() as held:
+            target = held.enter_context(_opened(self._folder(step.target)))
+            source = held.enter_context(_opened(os.open(step.name, os.O_PATH | os.O_CLOEXEC)))
+            mount.move_mount(source, "", target, "", _TO_DESCRIPTOR)
+
+    def _mount_filesystem(self, step: MountFilesystem) -> None:
+        with ExitStack() as held:
+            target = held.enter_context(_opened(self._folder(step.target)))
+            made = _new_filesystem(step)
+            if step.fstype == "devpts":
+                self._devpts = made
+            else:
+                held.callback(os.close, made)
+            mount.move_mount(made, "", target, "", _TO_DESCRIPTOR)
+
+    def _make_devices(self, step: MakeDevices) -> None:
+        with ExitStack() as held:
+            target = held.enter_context(_opened(self._folder("/dev")))
+            dev = held.enter_context(_opened(_new_filesystem(step.filesystem)))
+            mount.move_mount(dev, "", target, "", _TO_DESCRIPTOR)
+            for name in step.folders:
+                os.mkdir(name, 0o755, dir_fd=dev)
+            for name, to in step.links:
+                os.symlink(to, name, dir_fd=dev)
+            for name in step.nodes:
+                _bind_node(dev, name)
+
+    def _place_tree(self, step: PlaceTree) -> None:
+        tree = self._trees[step.slot]
+        folder = stat.S_ISDIR(os.fstat(tree).st_mode)
+        with _opened(self._folder(step.target) if folder else self._file(step.target)) as target:
+            mount.move_mount(tree, "", target, "", _TO_DESCRIPTOR)
+
+    def _place_files(self, step: PlaceFiles) -> None:
+        with _opened(_new_filesystem(step.filesystem)) as folder:
+            for target, text in step.files:
+                name = os.path.basename(target)
+                with _opened(os.open(name, _NEW_FILE, 0o644, dir_fd=folder)) as made:
+                    os.write(made, text.encode())
+                self._bind_file(folder, name, target)
+
+    def _bind_file(self, folder: int, name: str, target: str) -> None:
+        try:
+            place = self._file(target)
+        except SyscallError as error:
+            # A dangling link (to a resolver's file, say): the root brings its own, and it is left alone.
+            if error.errno in {errno.ENOENT, errno.ELOOP}:
+                return
+            raise
+        with _opened(place), _opened(mount.open_tree(folder, name, mount.OPEN_TREE_CLONE)) as source:
+            mount.move_mount(source, "", place, "", _TO_DESCRIPTOR)
+
+    def _switch(self, step: SwitchRoot) -> None:
+        os.fchdir(self._root_fd())
+        if step.how == "chroot":
+            # As switch_root(8): the tree below / is covered, and no path leads to it.
+            mount.mount(".", "/", "", mount.MS_MOVE, "")
+            os.chroot(".")
+        else:
+            mount.pivot_root(".", ".")
+            mount.umount(".", mount.MNT_DETACH)
+        os.chdir("/")
+
+    def _folder(self, target: str) -> int:
+        return path.make_dirs_in_root(self._root_fd(), target, 0o755, owner=None)
+
+    def _file(self, target: str) -> int:
+        return path.make_file_in_root(self._root_fd(), target, 0o644, owner=None)
+
+
+def _opened(descriptor: int) -> _Descriptor:
+    return _Descriptor(descriptor)
+
+
+class _Descriptor:
+    """A descriptor that is closed at the end of a `with` block."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __enter__(self) -> int:
+        return self._number
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._number)
+
+
+def _move(tree: int, to: str) -> None:
+    mount.move_mount(tree, "", mount.AT_FDCWD, to, mount.MOVE_MOUNT_F_EMPTY_PATH)
+
+
+def _new_filesystem(step: MountFilesystem) -> int:
+    with _opened(mount.fsopen(step.fstype)) as context:
+        for key, value in step.options:
+            if value:
+                mount.fsconfig_string(context, key, value)
+            else:
+                mount.fsconfig_flag(context, key)
+        mount.fsconfig_create(context)
+        return mount.fsmount(context, attribute_bits(step.attributes))
+
+
+def _bind_node(dev: int, name: str) -> None:
+    source = mount.open_tree(mount.AT_FDCWD, f"/dev/{name}", mount.OPEN_TREE_CLONE)
+    with _opened(source), _opened(os.open(name, _NEW_FILE, 0o666, dir_fd=dev)) as place:
+        if not stat.S_ISCHR(os.fstat(source).st_mode):
+            msg = f"/dev/{name} of the host is not a character device"
+            raise ZonectlError(msg)
+        mount.move_mount(source, "", place, "", _TO_DESCRIPTOR)

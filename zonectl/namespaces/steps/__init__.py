@@ -1,0 +1,234 @@
+"""Which steps give a zone its namespaces and its root. Pure: configuration and facts in, frozen steps out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zonectl.model.config import MountKind, NetworkMode, RootMode
+from zonectl.model.ids import ZONE_IDS
+from zonectl.namespaces.steps.mounts import (
+    CloneTree,
+    LockRoot,
+    MakeDevices,
+    MakePrivate,
+    MountFilesystem,
+    MountOverlay,
+    PlaceFiles,
+    PlaceStaged,
+    PlaceTree,
+    Stage,
+    SwitchRoot,
+    UseTree,
+)
+from zonectl.namespaces.steps.process import BecomeRoot, CloneInit, SetHostname, ShiftClocks, WriteIdMap
+
+if TYPE_CHECKING:
+    from zonectl.model.config import MountConfig, ZoneConfig
+    from zonectl.model.facts import HostFacts
+    from zonectl.model.steps import Binding, Step
+
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+"""The device nodes of a zone: none of them reaches the host's hardware."""
+
+_DEVICE_LINKS = (
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+)
+_KERNEL_ATTRIBUTES = ("nosuid", "nodev", "noexec")
+
+
+def namespace_kinds(config: ZoneConfig) -> tuple[str, ...]:
+    """The namespaces that init is cloned into; time is made later, by init itself."""
+    chosen = config.namespaces
+    net = chosen.net and config.network.mode is not NetworkMode.HOST
+    wanted = (
+        ("user", chosen.user),
+        ("mnt", True),
+        ("pid", True),
+        ("cgroup", True),
+        ("net", net),
+        ("uts", chosen.uts),
+        ("ipc", chosen.ipc),
+    )
+    return tuple(kind for kind, own in wanted if own)
+
+
+def clone_step(config: ZoneConfig, *, cgroup: str) -> CloneInit:
+    """The step that makes init."""
+    return CloneInit(namespaces=namespace_kinds(config), cgroup=cgroup)
+
+
+def id_map_steps(config: ZoneConfig, binding: Binding) -> tuple[WriteIdMap, ...]:
+    """The steps that give a user namespace its ids."""
+    if not config.namespaces.user:
+        return ()
+    return tuple(WriteIdMap(kind=kind, first=binding.first_id, count=ZONE_IDS) for kind in ("uid", "gid"))
+
+
+def tree_steps(config: ZoneConfig, binding: Binding, facts: HostFacts) -> tuple[CloneTree, ...]:
+    """The steps that clone every tree of the host that the zone sees, in the order of their slots."""
+    taken: list[CloneTree] = []
+
+    def take(path: str, *attributes: str, recursive: bool = False, idmapped: bool = True) -> None:
+        mapped = idmapped and config.namespaces.user
+        taken.append(
+            CloneTree(slot=len(taken), path=path, idmapped=mapped, attributes=attributes, recursive=recursive)
+        )
+
+    if config.root.mode is RootMode.COPY:
+        take(f"{binding.zone_dir}/root", "nodev")
+    else:
+        for layer in binding.layers:
+            take(layer)
+        take(binding.zone_dir)
+        if config.root.host:
+            take("/usr", "nodev")
+    if _shares_net(config):
+        take("/sys", "rdonly", *_KERNEL_ATTRIBUTES, idmapped=False)
+    if not config.namespaces.ipc and facts.mqueue:
+        take("/dev/mqueue", "rdonly", *_KERNEL_ATTRIBUTES, idmapped=False)
+    for mount in config.mounts:
+        if mount.kind is MountKind.BIND:
+            take(mount.source or "", *_attributes(mount), recursive=mount.recursive)
+    return tuple(taken)
+
+
+def inside_steps(
+    config: ZoneConfig,
+    binding: Binding,
+    facts: HostFacts,
+    *,
+    files: tuple[tuple[str, str], ...],
+    volatile: bool,
+) -> tuple[Step, ...]:
+    """The steps that init takes before it leaves the host's root.
+
+    `files` are the small files mounted over the root's own; `volatile` makes fsync in the root a no-op.
+    """
+    trees = tree_steps(config, binding, facts)
+    slots = {tree.path: tree.slot for tree in reversed(trees)}
+    return (
+        MakePrivate(),
+        # Before the ids change: that makes this process undumpable, and its files in /proc the host root's.
+        *_clock_steps(config),
+        *((BecomeRoot(),) if config.namespaces.user else ()),
+        *((SetHostname(hostname=config.hostname or config.name),) if config.namespaces.uts else ()),
+        *_root_steps(config, binding, slots, volatile=volatile),
+        *_kernel_steps(config, slots, facts),
+        *((PlaceFiles(files=files),) if files else ()),
+        *_mount_steps(config, first_slot=len(trees) - _binds(config)),
+        *((LockRoot(),) if config.root.readonly else ()),
+    )
+
+
+def switch_step(config: ZoneConfig) -> SwitchRoot:
+    """The step that leaves the host's root."""
+    return SwitchRoot(how=config.root.switch.value)
+
+
+def _shares_net(config: ZoneConfig) -> bool:
+    return "net" not in namespace_kinds(config)
+
+
+def _clock_steps(config: ZoneConfig) -> tuple[Step, ...]:
+    chosen = config.namespaces
+    if not chosen.time:
+        return ()
+    return (ShiftClocks(boottime_s=chosen.boottime_offset_s, monotonic_s=chosen.monotonic_offset_s),)
+
+
+def _root_steps(
+    config: ZoneConfig, binding: Binding, slots: dict[str, int], *, volatile: bool
+) -> tuple[Step, ...]:
+    if config.root.mode is RootMode.COPY:
+        return Stage(slots=(), names=("root",)), UseTree(slot=0)
+    lowers = tuple(range(len(binding.layers)))
+    own = len(lowers)
+    root = MountOverlay(name="root", lowers=lowers, upper=own, volatile=volatile)
+    if not config.root.host:
+        return Stage(slots=(*lowers, own), names=("root",)), root
+    usr_slot = slots["/usr"]
+    usr = MountOverlay(
+        name="usr", lowers=(usr_slot,), upper=own, upperdir="upper-usr", workdir="work-usr", volatile=volatile
+    )
+    locked = (LockRoot(target="/usr"),) if config.root.readonly else ()
+    staged = Stage(slots=(*lowers, own, usr_slot), names=("root", "usr"))
+    return staged, root, usr, PlaceStaged(name="usr", target="/usr"), *locked
+
+
+def _kernel_steps(config: ZoneConfig, slots: dict[str, int], facts: HostFacts) -> tuple[Step, ...]:
+    return (
+        MountFilesystem(fstype="proc", target="/proc", attributes=_KERNEL_ATTRIBUTES),
+        _sysfs(config, slots),
+        *((_cgroup2(),) if facts.cgroup.mount else ()),
+        MakeDevices(nodes=DEVICES, links=_DEVICE_LINKS, folders=("pts", "shm", "mqueue")),
+        MountFilesystem(
+            fstype="devpts",
+            target="/dev/pts",
+            options=(("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")),
+            attributes=("nosuid", "noexec"),
+        ),
+        MountFilesystem(
+            fstype="tmpfs",
+            target="/dev/shm",  # noqa: S108 - the zone's, not the host's
+            options=(("mode", "1777"), ("size", "256m")),
+            attributes=("nosuid", "nodev"),
+        ),
+        *_mqueue(config, slots),
+    )
+
+
+def _sysfs(config: ZoneConfig, slots: dict[str, int]) -> Step:
+    # A sysfs shows the network namespace of its mounter, and a user namespace may mount one only for its own.
+    if _shares_net(config):
+        return PlaceTree(slot=slots["/sys"], target="/sys", source="/sys")
+    return MountFilesystem(fstype="sysfs", target="/sys", attributes=("rdonly", *_KERNEL_ATTRIBUTES))
+
+
+def _cgroup2() -> Step:
+    return MountFilesystem(fstype="cgroup2", target="/sys/fs/cgroup", attributes=_KERNEL_ATTRIBUTES)
+
+
+def _mqueue(config: ZoneConfig, slots: dict[str, int]) -> tuple[Step, ...]:
+    if config.namespaces.ipc:
+        return (MountFilesystem(fstype="mqueue", target="/dev/mqueue", attributes=_KERNEL_ATTRIBUTES),)
+    if "/dev/mqueue" not in slots:
+        return ()
+    return (PlaceTree(slot=slots["/dev/mqueue"], target="/dev/mqueue", source="/dev/mqueue"),)
+
+
+def _mount_steps(config: ZoneConfig, *, first_slot: int) -> tuple[Step, ...]:
+    slot = first_slot
+    steps: list[Step] = []
+    for mount in config.mounts:
+        if mount.kind is MountKind.TMPFS:
+            steps.append(_tmpfs(mount))
+        else:
+            steps.append(PlaceTree(slot=slot, target=mount.target, source=mount.source or ""))
+            slot += 1
+    return tuple(steps)
+
+
+def _binds(config: ZoneConfig) -> int:
+    return sum(mount.kind is MountKind.BIND for mount in config.mounts)
+
+
+def _tmpfs(mount: MountConfig) -> MountFilesystem:
+    size = (("size", str(mount.size_bytes)),) if mount.size_bytes is not None else ()
+    options = (("mode", f"{mount.mode:04o}"), *size)
+    return MountFilesystem(
+        fstype="tmpfs", target=mount.target, options=options, attributes=_attributes(mount)
+    )
+
+
+def _attributes(mount: MountConfig) -> tuple[str, ...]:
+    wanted = (
+        ("rdonly", mount.readonly),
+        ("nosuid", not mount.suid),
+        ("nodev", not mount.dev),
+        ("noexec", not mount.exec),
+    )
+    return tuple(name for name, holds in wanted if holds)

@@ -1,0 +1,393 @@
+"""Steps that put the zone's root together.
+
+Host steps clone trees of the host into detached mounts and map their owners; inside steps, done by init in its own
+mount namespace, place them. What init mounts vanishes with its namespace: none of it can leak. Every path in the
+zone's root is resolved by openat2 to a descriptor, and the descriptor is what is mounted on (TRUST.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zonectl.model.steps import Call, Side
+
+STAGING = "/tmp"  # noqa: S108 - a mount point in init's own namespace, under a tmpfs of its own before anything is made
+"""Where init puts the root together; any folder that every host has and every id may search."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloneTree:
+    """Clone the tree at the host's `path` into a detached mount, which init receives as its tree number `slot`.
+
+    `idmapped` shows owners as the zone's ids; `attributes` are those of mount_setattr(2), without MOUNT_ATTR_.
+    """
+
+    slot: int
+    path: str
+    idmapped: bool
+    attributes: tuple[str, ...] = ()
+    recursive: bool = False
+    side: Side = Side.HOST
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return f"take {self.path}" + (" with the zone's ids" if self.idmapped else "")
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One open_tree, and one mount_setattr where something is to be set."""
+        detail = "OPEN_TREE_CLONE" + ("|AT_RECURSIVE" if self.recursive else "")
+        taken = Call(name="open_tree", target=self.path, detail=detail, man="mount_namespaces(7)")
+        attributes = attribute_names(self.attributes) + (("MOUNT_ATTR_IDMAP",) if self.idmapped else ())
+        if not attributes:
+            return (taken,)
+        detail = "|".join(attributes)
+        return taken, Call(name="mount_setattr", target=self.path, detail=detail, man="mount_setattr(2)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakePrivate:
+    """Cut the new mount namespace off from the host's, before the first mount in it."""
+
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return "make the mount tree private"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One mount."""
+        return (Call(name="mount", target="/", detail="MS_REC|MS_PRIVATE", man="mount_namespaces(7)"),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Cover the staging folder with a tmpfs, move the trees of `slots` into it, and make the folders of `names`."""
+
+    slots: tuple[int, ...]
+    names: tuple[str, ...]
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return "lay out what the root is made of"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The tmpfs, then a folder for each tree and the tree in it, relative to the staging folder."""
+        placed = tuple(
+            call
+            for slot in self.slots
+            for call in (
+                Call(name="mkdir", target=str(slot), man="mkdir(2)"),
+                Call(name="move_mount", target=str(slot), detail=f"tree {slot}", man="mount(2)"),
+            )
+        )
+        return (
+            Call(name="mount", target=STAGING, detail="tmpfs mode=0700,size=64k", man="tmpfs(5)"),
+            Call(name="chdir", target=STAGING, man="chdir(2)"),
+            *placed,
+            *(Call(name="mkdir", target=name, man="mkdir(2)") for name in self.names),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountOverlay:
+    """Mount an overlay on the staging folder's `name`: trees `lowers`, topmost first, below folders of tree `upper`.
+
+    Those are `upperdir` and `workdir`. `volatile` makes fsync a no-op, for roots that are thrown away. Device nodes
+    of a root are not honoured, whoever's they are.
+    """
+
+    name: str
+    lowers: tuple[int, ...]
+    upper: int
+    upperdir: str = "upper"
+    workdir: str = "work"
+    volatile: bool = False
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return f"lay the zone's writable layer over its {self.name}"
+
+    @property
+    def options(self) -> str:
+        """The mount options; folders are relative to the staging folder, which keeps them short."""
+        lower = ":".join(str(slot) for slot in self.lowers)
+        own = f"upperdir={self.upper}/{self.upperdir},workdir={self.upper}/{self.workdir}"
+        return f"lowerdir={lower},{own},userxattr" + (",volatile" if self.volatile else "")
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One mount."""
+        return (Call(name="mount", target=self.name, detail=f"overlay {self.options}", man="mount(2)"),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceStaged:
+    """Move the mount on the staging folder's `name` to `target` in the root."""
+
+    name: str
+    target: str
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return f"put {self.target} in place"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One move_mount to the target's descriptor."""
+        return (
+            *_made(self.target),
+            Call(name="move_mount", target=self.target, detail=self.name, man="mount(2)"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseTree:
+    """Use the tree number `slot` as the root itself."""
+
+    slot: int
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return "put the zone's root in place"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One move_mount."""
+        return (Call(name="move_mount", target="root", detail=f"tree {self.slot}", man="mount(2)"),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountFilesystem:
+    """Mount a new file system of a kernel type at `target` in the root, made there when missing.
+
+    `options` are the file system's own, `attributes` those of fsmount(2), without MOUNT_ATTR_.
+    """
+
+    fstype: str
+    target: str
+    options: tuple[tuple[str, str], ...] = ()
+    attributes: tuple[str, ...] = ()
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return f"mount {self.fstype} at {self.target}"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Open, configure, make, and move it to the target's descriptor."""
+        return (
+            *(_made(self.target) if self.target not in MADE_WITH_DEV else ()),
+            *_filesystem(self),
+            Call(name="move_mount", target=self.target, detail=self.fstype, man="mount(2)"),
+        )
+
+
+def _filesystem(step: MountFilesystem) -> tuple[Call, ...]:
+    options = (f"{key}={value}" if value else key for key, value in step.options)
+    return (
+        Call(name="fsopen", target=step.fstype, man="mount(2)"),
+        *(Call(name="fsconfig", target=step.fstype, detail=option, man="mount(2)") for option in options),
+        Call(name="fsconfig", target=step.fstype, detail="create", man="mount(2)"),
+        Call(name="fsmount", target=step.fstype, detail=_joined(step.attributes), man="mount(2)"),
+    )
+
+
+MADE_WITH_DEV = frozenset({"/dev/pts", "/dev/shm", "/dev/mqueue"})  # noqa: S108 - the zone's, not the host's
+"""Mount points that `MakeDevices` makes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeDevices:
+    """Make /dev: a small tmpfs with bind mounts of the host's harmless `nodes`, the usual `links`, and `folders`."""
+
+    nodes: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+    folders: tuple[str, ...]
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return "make /dev with " + " ".join(self.nodes)
+
+    @property
+    def filesystem(self) -> MountFilesystem:
+        """The tmpfs that they are in; its nodev holds for what the zone makes, not for nodes, each a mount itself."""
+        return MountFilesystem(
+            fstype="tmpfs",
+            target="/dev",
+            options=(("mode", "0755"), ("size", "64k"), ("nr_inodes", "1024")),
+            attributes=("nosuid", "nodev", "noexec"),
+        )
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The tmpfs, its folders and links, then the nodes."""
+        folders = (Call(name="mkdirat", target=f"/dev/{name}", man="mkdir(2)") for name in self.folders)
+        links = (
+            Call(name="symlinkat", target=f"/dev/{name}", detail=to, man="symlink(2)")
+            for name, to in self.links
+        )
+        return (
+            *self.filesystem.calls,
+            *folders,
+            *links,
+            *(call for name in self.nodes for call in _node(name)),
+        )
+
+
+def _node(name: str) -> tuple[Call, ...]:
+    return (
+        Call(name="open_tree", target=f"/dev/{name}", detail="OPEN_TREE_CLONE", man="mount_namespaces(7)"),
+        Call(name="openat", target=f"/dev/{name}", detail="O_CREAT|O_EXCL", man="open(2)"),
+        Call(name="move_mount", target=f"/dev/{name}", detail="bind", man="mount(2)"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceTree:
+    """Mount the tree number `slot` (a folder or a file of the host's) at `target` in the root."""
+
+    slot: int
+    target: str
+    source: str
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return f"mount the host's {self.source} at {self.target}"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One move_mount to the target's descriptor."""
+        return (
+            *_made(self.target),
+            Call(name="move_mount", target=self.target, detail=f"tree {self.slot}", man="mount(2)"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceFiles:
+    """Mount small files over the root's own, from one tmpfs: they hold for this run only, and spare the image.
+
+    `files` are (absolute path in the zone, text).
+    """
+
+    files: tuple[tuple[str, str], ...]
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return "write " + " ".join(path for path, _ in self.files)
+
+    @property
+    def filesystem(self) -> MountFilesystem:
+        """The tmpfs that they are in."""
+        return MountFilesystem(
+            fstype="tmpfs",
+            target="",
+            options=(("mode", "0755"), ("size", "256k")),
+            attributes=("nosuid", "nodev"),
+        )
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One tmpfs; a file in it, and a bind mount, for each path."""
+        return (
+            *_filesystem(self.filesystem),
+            *(call for path, _ in self.files for call in _file(path)),
+        )
+
+
+def _file(path: str) -> tuple[Call, ...]:
+    name = path.rsplit("/", 1)[-1]
+    return (
+        Call(name="openat", target=name, detail="O_CREAT|O_EXCL", man="open(2)"),
+        Call(name="write", target=name, man="write(2)"),
+        *_made(path, kind="openat"),
+        Call(name="open_tree", target=name, detail="OPEN_TREE_CLONE", man="mount_namespaces(7)"),
+        Call(name="move_mount", target=path, detail="bind", man="mount(2)"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockRoot:
+    """Make the root itself, or the mount at `target` in it, read-only; mounts below keep their own attributes."""
+
+    target: str = "/"
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return f"make {self.target} read-only"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One mount_setattr."""
+        return (
+            Call(
+                name="mount_setattr", target=self.target, detail="MOUNT_ATTR_RDONLY", man="mount_setattr(2)"
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchRoot:
+    """Change into the root. `how` is "pivot_root", or "chroot" for hosts whose root cannot be pivoted."""
+
+    how: str
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return "leave the host's root behind"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """pivot_root over itself and a detach of what is below it, or a move over / and chroot."""
+        if self.how == "chroot":
+            return (
+                Call(name="fchdir", target="/", man="chdir(2)"),
+                Call(name="mount", target="/", detail="MS_MOVE", man="mount(2)"),
+                Call(name="chroot", target=".", man="chroot(2)"),
+                Call(name="chdir", target="/", man="chdir(2)"),
+            )
+        return (
+            Call(name="fchdir", target="/", man="chdir(2)"),
+            Call(name="pivot_root", target=".", detail=".", man="pivot_root(2)"),
+            Call(name="umount2", target=".", detail="MNT_DETACH", man="umount(2)"),
+            Call(name="chdir", target="/", man="chdir(2)"),
+        )
+
+
+def attribute_names(attributes: tuple[str, ...]) -> tuple[str, ...]:
+    """The kernel's names of mount attributes ("nosuid": MOUNT_ATTR_NOSUID)."""
+    return tuple(f"MOUNT_ATTR_{name.upper()}" for name in attributes)
+
+
+def _joined(attributes: tuple[str, ...]) -> str:
+    return "|".join(attribute_names(attributes))
+
+
+def _made(target: str, *, kind: str = "mkdirat") -> tuple[Call, ...]:
+    man = "mkdir(2)" if kind == "mkdirat" else "open(2)"
+    return (Call(name=kind, target=target, man=man, when="when missing"),)

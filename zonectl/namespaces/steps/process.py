@@ -1,0 +1,138 @@
+"""Steps that make the zone's first process and its namespaces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zonectl.model.steps import Call, Side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloneInit:
+    """Make the zone's init in new namespaces, already inside its control group.
+
+    `namespaces` are kinds as in /proc/PID/ns ("user", "mnt", …), `cgroup` the group it is born in, "" for none.
+    """
+
+    namespaces: tuple[str, ...]
+    cgroup: str
+    side: Side = Side.HOST
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return "make init in namespaces of its own: " + " ".join(self.namespaces)
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One clone3."""
+        flags = [clone_flag(kind) for kind in self.namespaces] + ["CLONE_PIDFD"]
+        flags += ["CLONE_INTO_CGROUP"] if self.cgroup else []
+        return (Call(name="clone3", target="init", detail="|".join(flags), man="clone(2)"),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteIdMap:
+    """Give the zone's user namespace its ids: inside 0 is `first` outside. `kind` is "uid" or "gid"."""
+
+    kind: str
+    first: str
+    count: int
+    side: Side = Side.HOST
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return f"map the zone's {self.count} {self.kind}s"
+
+    @property
+    def text(self) -> str:
+        """The line that the kernel takes (user_namespaces(7))."""
+        return f"0 {self.first} {self.count}"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One write."""
+        target = f"/proc/<init>/{self.kind}_map"
+        return (Call(name="write", target=target, detail=self.text, man="user_namespaces(7)"),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BecomeRoot:
+    """Take ids 0: what init makes from here on belongs to the zone's root, and overlay works with its mounter's ids."""
+
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return "become the zone's root"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Groups first: setgroups needs the capability that a later change of ids may drop."""
+        return (
+            Call(name="setgroups", target="init", detail="none", man="setgroups(2)"),
+            Call(name="setresgid", target="init", detail="0, 0, 0", man="setresuid(2)"),
+            Call(name="setresuid", target="init", detail="0, 0, 0", man="setresuid(2)"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetHostname:
+    """Name the zone's own UTS namespace."""
+
+    hostname: str
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return f"set the host name to {self.hostname}"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One sethostname."""
+        return (Call(name="sethostname", target=self.hostname, man="sethostname(2)"),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShiftClocks:
+    """Make a time namespace for what init executes; offsets in seconds.
+
+    unshare rather than clone3: after clone3(CLONE_NEWTIME) the offsets can no longer be written (EACCES, measured).
+    """
+
+    boottime_s: float
+    monotonic_s: float
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return "make clocks of the zone's own"
+
+    @property
+    def text(self) -> str:
+        """The lines that the kernel takes, empty where nothing is shifted (time_namespaces(7))."""
+        offsets = (("monotonic", self.monotonic_s), ("boottime", self.boottime_s))
+        return "".join(_offset_line(clock, offset_s) for clock, offset_s in offsets if offset_s)
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One unshare, and one write where a clock is shifted."""
+        made = Call(name="unshare", target="init", detail="CLONE_NEWTIME", man="time_namespaces(7)")
+        if not self.text:
+            return (made,)
+        target = "/proc/self/timens_offsets"
+        return made, Call(name="write", target=target, detail=self.text, man="time_namespaces(7)")
+
+
+def _offset_line(clock: str, offset_s: float) -> str:
+    nanoseconds = round(offset_s * 1_000_000_000)
+    return f"{clock} {nanoseconds // 1_000_000_000} {nanoseconds % 1_000_000_000}\n"
+
+
+def clone_flag(kind: str) -> str:
+    """The clone(2) flag of a namespace kind as /proc/PID/ns spells it."""
+    return "CLONE_NEW" + {"mnt": "NS"}.get(kind, kind.upper())

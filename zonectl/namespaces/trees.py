@@ -1,0 +1,70 @@
+"""Cloning trees of the host into detached mounts that show the zone's ids."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from zonectl.errors import HostLacks, SyscallError
+from zonectl.kernel import mount
+
+if TYPE_CHECKING:
+    from zonectl.namespaces.steps.mounts import CloneTree
+
+_ATTRIBUTES = {
+    "rdonly": mount.MOUNT_ATTR_RDONLY,
+    "nosuid": mount.MOUNT_ATTR_NOSUID,
+    "nodev": mount.MOUNT_ATTR_NODEV,
+    "noexec": mount.MOUNT_ATTR_NOEXEC,
+}
+
+
+def attribute_bits(attributes: tuple[str, ...]) -> int:
+    """The MOUNT_ATTR_ bits of names such as "nosuid"."""
+    bits = 0
+    for name in attributes:
+        bits |= _ATTRIBUTES[name]
+    return bits
+
+
+def apply(step: CloneTree, *, userns: int | None) -> int:
+    """Clone the tree of `step`; `userns` is a descriptor of the zone's user namespace, needed if it is id-mapped.
+
+    Returns a descriptor of the detached mount, which the caller owns; closing it unmounts.
+
+    Raises:
+        HostLacks: the file system of the tree cannot be id-mapped.
+        SyscallError: it cannot be cloned.
+
+    """
+    recursive = mount.AT_RECURSIVE if step.recursive else 0
+    tree = mount.open_tree(mount.AT_FDCWD, step.path, mount.OPEN_TREE_CLONE | recursive)
+    try:
+        _set_attributes(step, tree, userns)
+    except BaseException:
+        os.close(tree)
+        raise
+    return tree
+
+
+def _set_attributes(step: CloneTree, tree: int, userns: int | None) -> None:
+    bits = attribute_bits(step.attributes)
+    if step.idmapped:
+        bits |= mount.MOUNT_ATTR_IDMAP
+    if not bits:
+        return
+    try:
+        mount.mount_setattr(
+            tree,
+            "",
+            attr_set=bits,
+            userns_fd=userns if step.idmapped else None,
+            recursive=step.recursive,
+        )
+    except SyscallError as error:
+        if step.idmapped and error.errno in {errno.EINVAL, errno.EPERM}:
+            message = f"{step.path}: its file system cannot show the zone's ids"
+            hint = 'move it to ext4, xfs, btrfs or tmpfs, or set namespaces.user = "host"'
+            raise HostLacks(message, hint=hint) from error
+        raise

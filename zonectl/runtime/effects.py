@@ -1,0 +1,120 @@
+"""Carrying out the steps that change the host, each with its undo, journalled before it is done."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from zonectl.cgroups.tree import Tree
+from zonectl.errors import ZonectlError
+from zonectl.namespaces import idmap, trees
+from zonectl.namespaces.steps.process import WriteIdMap
+from zonectl.network import shared, veth
+from zonectl.network.steps import MakeVeth
+from zonectl.store.journal import Journal
+from zonectl.store.locks import lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import ExitStack
+
+    from zonectl.cgroups.steps.kinds import CgroupStep
+    from zonectl.model.steps import Step
+    from zonectl.namespaces.steps.mounts import CloneTree
+    from zonectl.network.steps import SharedStep
+    from zonectl.planning import ZonePlan
+    from zonectl.runtime.context import Context
+
+
+class Effects:
+    """The host steps of one start; what is undone when it fails is pushed on `undo`.
+
+    When the start succeeds the caller pops the stack: what was made then belongs to the zone, and `settle` removes
+    it by the zone's names.
+    """
+
+    def __init__(self, context: Context, name: str, undo: ExitStack) -> None:
+        self._context = context
+        self._zone = name
+        self._undo = undo
+        self._tree = Tree(context.facts.cgroup)
+        self._journal = Journal(context.paths.journal_file(name))
+
+    def share(self, steps: Sequence[SharedStep]) -> None:
+        """Have what the instance's zones share: made where it is missing, kept when the start fails."""
+        if not steps:
+            return
+        context = self._context
+        held = lock(
+            context.paths.shared_lock, verb="network", zone=self._zone, timeout_s=context.lock_timeout_s
+        )
+        with self._doing("have what all zones share"):
+            shared.ensure(steps, lock=held)
+
+    def before(self, steps: Sequence[CgroupStep]) -> None:
+        """Make the zone's control group and its limits."""
+        for step in steps:
+            self._note(step)
+            self._undo.callback(self._tree.undo, step)
+            with self._doing(step.summary):
+                self._tree.apply(step)
+
+    def around(self, steps: Sequence[WriteIdMap | MakeVeth], *, pid: int) -> None:
+        """Give the init `pid` its ids and its link."""
+        for step in steps:
+            match step:
+                case WriteIdMap():
+                    # No undo: the map goes with init's user namespace.
+                    with self._doing(step.summary):
+                        idmap.apply(step, pid=pid)
+                case MakeVeth():
+                    self._note(step)
+                    self._undo.callback(veth.undo, step)
+                    with self._doing(step.summary):
+                        _wire(step, pid)
+
+    def trees(self, steps: Sequence[CloneTree], *, pid: int, held: ExitStack) -> list[int]:
+        """Detached clones of the trees, in slot order; they are closed with `held`."""
+        found: list[int] = []
+        userns = _open(f"/proc/{pid}/ns/user")
+        held.callback(os.close, userns)
+        for step in steps:
+            with self._doing(step.summary):
+                tree = trees.apply(step, userns=userns)
+            held.callback(os.close, tree)
+            found.append(tree)
+        return found
+
+    def forget(self) -> None:
+        """The zone has ended and all of it is undone: clear its journal."""
+        self._journal.clear()
+
+    def _note(self, step: Step) -> None:
+        self._journal.append(type(step).__name__, {"summary": step.summary})
+
+    @contextmanager
+    def _doing(self, step: str) -> Iterator[None]:
+        try:
+            yield
+        except ZonectlError as error:
+            error.zone = error.zone or self._zone
+            error.add_note(f"while: {step}")
+            raise
+
+
+def payload(context: Context, plan: ZonePlan) -> int | None:
+    """A descriptor of the group that init is born in, which the caller owns; None where there is none."""
+    return Tree(context.facts.cgroup).open_group(plan.cgroup) if plan.cgroup else None
+
+
+def _wire(step: MakeVeth, pid: int) -> None:
+    netns = _open(f"/proc/{pid}/ns/net")
+    try:
+        veth.apply(step, netns_fd=netns)
+    finally:
+        os.close(netns)
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,0 +1,200 @@
+"""exec: a program in a running zone.
+
+    worker                      helper                          program
+      clone, into init's group ▶
+                                joins the zone (entering.enter)
+                                clone, as the worker's child ───▶
+                       ◀──────── BORN (its pidfd)
+                                exits                           streams or pty, user, restrictions
+                       ◀──────────────────────────────────────── READY (with the master of its pty)
+      EXEC ──────────────────────────────────────────────────▶
+                       ◀──────────────────────────────────────── end of file: executed; or FAILED
+
+The helper is there because a pid namespace is entered only by children, and it enters the group while it still has
+the host root's right to (CLONE_INTO_CGROUP; the zone's root may not write to the group's ancestors).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zonectl.errors import StateError, SyscallError
+from zonectl.kernel import attributes, path, proc, process
+from zonectl.namespaces import entering
+from zonectl.runtime import program, zones
+from zonectl.runtime.handshake import Channel
+from zonectl.runtime.status import open_init, require
+from zonectl.security import accounts
+from zonectl.security import attributes as restrictions
+from zonectl.security.steps import Restrict, restrict_step
+
+if TYPE_CHECKING:
+    from zonectl.kernel.process import ExitStatus
+    from zonectl.model.record import LiveNote
+    from zonectl.runtime.context import Context
+    from zonectl.runtime.frontend import Frontend
+
+FAILED_STATUS = 125
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is to be executed. `user` and `workdir` default to the zone file's; `env` goes over the zone file's.
+
+    An empty `argv` is a login shell of the user's. With `terminal_type` the program has a pty.
+    """
+
+    argv: tuple[str, ...]
+    user: str | None = None
+    workdir: str | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    terminal_type: str | None = None
+
+
+def execute(context: Context, name: str, request: Request, *, frontend: Frontend) -> ExitStatus:
+    """Run the program of `request` in the zone `name` until it ends.
+
+    Raises:
+        StateError: the zone is not running.
+        ProgramError: the program cannot be executed.
+        ZonectlError: the zone ended meanwhile, or a restriction cannot be applied.
+
+    """
+    found = require(context, name, "exec")
+    assert found.live is not None  # noqa: S101 - a running zone has one
+    config = zones.load_config(context, name)
+    joining = _Joining(
+        live=found.live,
+        request=request,
+        env=(*config.env, *request.env),
+        restrict=restrict_step(config, user=request.user, workdir=request.workdir),
+        streams=(None, None, None) if request.terminal_type else frontend.streams(),
+        window=frontend.window if request.terminal_type else None,
+    )
+    with ExitStack() as held:
+        pidfd, channel, master = _join(context, name, joining, held=held)
+        if master is not None:
+            frontend.attach(master)
+        channel.say("EXEC")
+        channel.expect_end()
+
+        def deliver(number: int) -> None:
+            with suppress(SyscallError):
+                process.pidfd_send_signal(pidfd, number)
+
+        return frontend.wait(pidfd, deliver)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Joining:
+    """What the helper and the program need to know, carried over by fork."""
+
+    live: LiveNote
+    request: Request
+    env: tuple[tuple[str, str], ...]
+    restrict: Restrict
+    streams: tuple[int | None, int | None, int | None]
+    window: tuple[int, int] | None
+
+
+def _join(context: Context, name: str, joining: _Joining, held: ExitStack) -> tuple[int, Channel, int | None]:
+    """Make the process that will be the program; returns its pidfd, its channel, and its pty's master if any."""
+    init = open_init(joining.live)
+    if init is None:
+        raise StateError(zone=name, state="installed", verb="exec", hint=f"zonectl start {name}")
+    held.callback(os.close, init)
+    ours, theirs = Channel.pair()
+    held.callback(ours.close)
+    group = _open_group(context, joining.live.pid)
+    try:
+        pid, helper = process.clone(0, cgroup_fd=group)
+    finally:
+        if group is not None:
+            os.close(group)
+    if pid == 0:
+        _be_helper(joining, init, theirs)
+    theirs.close()
+    try:
+        (pidfd,) = ours.expect("BORN")
+    finally:
+        process.wait_pidfd(helper)
+        os.close(helper)
+    held.callback(_end, pidfd)
+    fds = ours.expect("READY")
+    return pidfd, ours, fds[0] if fds else None
+
+
+def _end(pidfd: int) -> None:
+    with suppress(SyscallError):
+        process.pidfd_send_signal(pidfd, signal.SIGKILL)
+    process.wait_pidfd(pidfd)
+    os.close(pidfd)
+
+
+def _open_group(context: Context, pid: int) -> int | None:
+    """The group that init is in now: a systemd inside may have moved it and made `payload` an inner node."""
+    group = proc.cgroup_of(pid)
+    if context.facts.cgroup.mount is None or group is None:
+        return None
+    return os.open(f"{context.facts.cgroup.mount}{group}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _be_helper(joining: _Joining, init: int, channel: Channel) -> None:
+    status = FAILED_STATUS
+    try:
+        status = _help(joining, init, channel)
+    except Exception as error:  # noqa: BLE001 - a process ends here, and its parent hears why
+        channel.fail(error, "join the zone")
+    finally:
+        os._exit(status)
+
+
+def _help(joining: _Joining, init: int, channel: Channel) -> int:
+    attributes.set_dumpable(False)
+    program.connect(joining.streams)
+    program.keep_only((0, 1, 2, init, channel.fileno()))
+    entering.enter(init, pid=joining.live.pid)
+    pid, pidfd = process.clone(0, sibling=True)
+    if pid:
+        channel.say("BORN", [pidfd])
+        return 0
+    try:
+        _become(joining, init, channel)
+    except Exception as error:  # noqa: BLE001 - a process ends here, and its parent hears why
+        channel.fail(error, "execute")
+    return FAILED_STATUS
+
+
+def _become(joining: _Joining, init: int, channel: Channel) -> None:
+    os.close(init)
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    account = accounts.look_up(joining.restrict.user, root)
+    master = _streams(joining, root, account)
+    os.close(root)
+    channel.say("READY", [] if master is None else [master])
+    if master is not None:
+        os.close(master)
+    channel.expect("EXEC")
+    restrictions.apply(joining.restrict, account)
+    attributes.set_pdeathsig(signal.SIGKILL)
+    env = program.environment(joining.env, account, terminal_type=joining.request.terminal_type)
+    program.reset_signals()
+    process.close_range(3, cloexec=True)
+    program.execute(joining.request.argv or (account.shell or "/bin/sh",), env)
+
+
+def _streams(joining: _Joining, root: int, account: accounts.Account) -> int | None:
+    if joining.window is None:
+        os.setsid()
+        program.replace_null(joining.streams)
+        return None
+    # The path is the zone's: resolved below its root, and the terminal's device numbers and file system are checked.
+    devpts = path.open_in_root(root, "/dev/pts", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return program.take_terminal(devpts, joining.window, account)
+    finally:
+        os.close(devpts)

@@ -1,0 +1,167 @@
+"""Init before it is the zone's program: what the child of clone3 does inside its new namespaces.
+
+Everything it needs is imported before the clone; nothing of the zone's is executed or loaded before the execve.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zonectl.errors import ProgramError, ZonectlError
+from zonectl.kernel import attributes, process
+from zonectl.namespaces import clocks, entering, rootfs
+from zonectl.namespaces.steps.process import BecomeRoot, SetHostname, ShiftClocks
+from zonectl.network import inside as wiring
+from zonectl.network import steps as network_steps
+from zonectl.runtime import program
+from zonectl.runtime.handshake import Channel
+from zonectl.security import accounts
+from zonectl.security import attributes as restrictions
+
+if TYPE_CHECKING:
+    from zonectl.model.steps import Step
+    from zonectl.planning import ZonePlan
+    from zonectl.security.accounts import Account
+
+FAILED_STATUS = 125
+"""What init exits with when it never became the zone's program."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equipment:
+    """What init is given besides its plan.
+
+    `streams` become its 0, 1 and 2 (None: the zone's /dev/null). With `window` it makes a pty of that many rows and
+    columns instead, for a terminal of type `terminal_type`. With `door` it waits on that listening socket for the
+    word to execute. `bound_to_parent`: it dies with the process that made it. `reaper` is a descriptor of a static
+    catatonit, for zones with init = true.
+    """
+
+    env: tuple[tuple[str, str], ...]
+    streams: tuple[int | None, int | None, int | None] = (None, None, None)
+    window: tuple[int, int] | None = None
+    terminal_type: str | None = None
+    door: int | None = None
+    bound_to_parent: bool = False
+    reaper: int | None = None
+
+
+class Init:
+    """The course of init from its birth to its execve."""
+
+    def __init__(self, plan: ZonePlan, equipment: Equipment, channel: Channel) -> None:
+        self._plan = plan
+        self._equipment = equipment
+        self._channel = channel
+        self._step = "begin"
+
+    def run(self) -> int:
+        """Become the zone's program. Returns only on failure, with an exit status; the worker has been told why."""
+        try:
+            self._become()
+        except Exception as error:  # noqa: BLE001 - a process ends here, and its parent hears why
+            self._channel.fail(error, self._step)
+        return FAILED_STATUS
+
+    def _become(self) -> None:
+        self._keep_own_descriptors()
+        if self._equipment.window is None:
+            os.setsid()
+        assembly = rootfs.Assembly(self._receive_trees())
+        for step in self._plan.inside:
+            self._step = step.summary
+            _apply(step, assembly)
+        self._step = f"become {self._plan.restrict.user}"
+        account = _account(self._plan.restrict.user)
+        self._step = "connect the streams"
+        master = self._take_streams(assembly, account)
+        assembly.close()
+        self._channel.say("READY", [] if master is None else [master])
+        if master is not None:
+            os.close(master)
+        self._await_word()
+        self._execute(account)
+
+    def _keep_own_descriptors(self) -> None:
+        own = self._equipment
+        program.connect(own.streams)
+        kept = (0, 1, 2, self._channel.fileno(), own.door, own.reaper)
+        program.keep_only(fd for fd in kept if fd is not None)
+
+    def _receive_trees(self) -> list[int]:
+        self._step = "receive the trees"
+        trees: list[int] = []
+        while len(trees) < len(self._plan.trees):
+            trees += self._channel.expect("TREES")
+        self._channel.expect("GO")
+        return trees
+
+    def _take_streams(self, assembly: rootfs.Assembly, account: Account) -> int | None:
+        if self._equipment.window is None:
+            program.replace_null(self._equipment.streams)
+            return None
+        devpts = assembly.take_devpts()
+        try:
+            return program.take_terminal(devpts, self._equipment.window, account)
+        finally:
+            os.close(devpts)
+
+    def _await_word(self) -> None:
+        if self._equipment.door is not None:
+            self._channel.close()
+            with socket.socket(fileno=self._equipment.door) as door:
+                connection, _ = door.accept()
+            self._channel = Channel(connection)
+        self._channel.expect("EXEC")
+
+    def _execute(self, account: Account) -> None:
+        own, argv = self._equipment, self._plan.execute.argv
+        self._step = self._plan.restrict.summary
+        restrictions.apply(self._plan.restrict, account)
+        if own.bound_to_parent:
+            self._die_with_parent()
+        self._step = "execute"
+        env = program.environment(own.env, account, terminal_type=own.terminal_type)
+        program.reset_signals()
+        process.close_range(3, cloexec=True)
+        if own.reaper is not None:
+            os.execve(own.reaper, ["catatonit", "--", *argv], env)  # noqa: S606 - no shell is wanted
+        program.execute(argv, env)
+
+    def _die_with_parent(self) -> None:
+        # Set after the ids, since changing them clears it (prctl(2)). The parent may have gone before: then its
+        # channel has ended, and nobody is there to be told.
+        attributes.set_pdeathsig(signal.SIGKILL)
+        if select.select([self._channel.fileno()], [], [], 0)[0]:
+            raise ProgramError(self._plan.execute.argv[0], errno.ECANCELED)
+
+
+def _apply(step: Step, assembly: rootfs.Assembly) -> None:
+    match step:
+        case BecomeRoot():
+            entering.become_root()
+        case SetHostname():
+            process.sethostname(step.hostname)
+        case ShiftClocks():
+            clocks.apply(step)
+        case _ if isinstance(step, network_steps.InsideStep):
+            wiring.apply(step)
+        case _ if isinstance(step, rootfs.RootStep):
+            assembly.apply(step)
+        case _:
+            msg = f"no one carries out: {step.summary}"
+            raise ZonectlError(msg)
+
+
+def _account(user: str) -> Account:
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return accounts.look_up(user, root)
+    finally:
+        os.close(root)

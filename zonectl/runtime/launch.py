@@ -1,0 +1,131 @@
+"""Bringing a zone up: the worker's side of the handshake with init."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zonectl.errors import HostLacks, SyscallError, ZonectlError
+from zonectl.kernel import proc, process
+from zonectl.model.record import LiveNote
+from zonectl.namespaces.steps.process import clone_flag
+from zonectl.runtime.effects import Effects, payload
+from zonectl.runtime.handshake import Channel
+from zonectl.runtime.initial import FAILED_STATUS, Equipment, Init
+from zonectl.store import records
+
+if TYPE_CHECKING:
+    from zonectl.planning import ZonePlan
+    from zonectl.runtime.context import Context
+
+CATATONIT = "/usr/bin/catatonit"
+
+
+@dataclass(slots=True, kw_only=True)
+class Launched:
+    """An init that is ready: its platform is up and it waits for `execute`. `master` is the pty's, if it has one.
+
+    The holder owns `pidfd`, `master` and the channel.
+    """
+
+    pid: int
+    pidfd: int
+    channel: Channel
+    master: int | None
+
+    def execute(self) -> None:
+        """Say the word, and wait until init has become the zone's program.
+
+        Raises:
+            ProgramError: the program cannot be executed.
+            ZonectlError: a restriction cannot be applied.
+
+        """
+        self.channel.say("EXEC")
+        self.channel.expect_end()
+        self.channel.close()
+
+
+def launch(context: Context, name: str, plan: ZonePlan, *, equipment: Equipment, undo: ExitStack) -> Launched:
+    """Make the zone's platform and its init, up to where init is ready.
+
+    Everything made is undone by `undo`; the zone's note of its init is written, so that whoever comes after a kill
+    at any moment finds it.
+
+    Raises:
+        ZonectlError: a step failed; `undo` has not been run.
+
+    """
+    effects = Effects(context, name, undo)
+    effects.share(plan.shared)
+    effects.before(plan.before)
+    ours, theirs = Channel.pair()
+    undo.callback(ours.close)
+    pid, pidfd = _clone(context, plan, equipment=equipment, channel=theirs)
+    theirs.close()
+    undo.callback(end, pidfd)
+    with ExitStack() as held:
+        effects.around(plan.around, pid=pid)
+        ours.send_trees(effects.trees(plan.trees, pid=pid, held=held))
+        ours.say("GO")
+        fds = ours.expect("READY")
+    _note(context, name, pid, parked=equipment.door is not None)
+    undo.callback(records.remove_live, context.paths, name)
+    return Launched(pid=pid, pidfd=pidfd, channel=ours, master=fds[0] if fds else None)
+
+
+def end(pidfd: int) -> None:
+    """Kill the init of `pidfd`, wait for its end, and close the descriptor; fine when it has ended."""
+    with suppress(SyscallError):
+        process.pidfd_send_signal(pidfd, signal.SIGKILL)
+    process.wait_pidfd(pidfd)
+    os.close(pidfd)
+
+
+def open_reaper() -> int:
+    """A descriptor of the static catatonit(1), which the caller owns.
+
+    Raises:
+        HostLacks: it is not installed.
+
+    """
+    try:
+        return os.open(CATATONIT, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        hint = "install the package catatonit, or set init = false"
+        raise HostLacks("init = true needs catatonit", hint=hint) from error
+
+
+def _clone(context: Context, plan: ZonePlan, *, equipment: Equipment, channel: Channel) -> tuple[int, int]:
+    flags = 0
+    for kind in plan.clone.namespaces:
+        flags |= getattr(process, clone_flag(kind))
+    group = payload(context, plan)
+    try:
+        pid, pidfd = process.clone(flags, cgroup_fd=group)
+    finally:
+        if group is not None:
+            os.close(group)
+    if pid == 0:
+        _be_init(plan, equipment, channel)
+    return pid, pidfd
+
+
+def _be_init(plan: ZonePlan, equipment: Equipment, channel: Channel) -> None:
+    status = FAILED_STATUS
+    try:
+        status = Init(plan, equipment, channel).run()
+    finally:
+        os._exit(status)
+
+
+def _note(context: Context, name: str, pid: int, *, parked: bool) -> None:
+    ticks = proc.start_ticks(pid)
+    if ticks is None:
+        raise ZonectlError("init ended before it was ready", zone=name)
+    note = LiveNote(pid=pid, start_ticks=ticks, boot_id=proc.boot_id(), started_at=time.time(), parked=parked)
+    records.save_live(context.paths, name, note)

@@ -1,0 +1,108 @@
+"""From a process of zonectl's to the zone's program: descriptors, terminal, environment, signals, execve.
+
+What init and an exec have in common besides `security.attributes`.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from zonectl.errors import ProgramError
+from zonectl.kernel import pty
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from zonectl.security.accounts import Account
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ABOVE_STREAMS = 10
+
+
+def connect(streams: Sequence[int | None]) -> None:
+    """Make `streams` this process's 0, 1 and 2; None is /dev/null, for now the host's."""
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    # Moved up first: a stream may be one of the numbers that it is about to replace.
+    moved = [fcntl.fcntl(null if fd is None else fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE_STREAMS) for fd in streams]
+    for number, fd in enumerate(moved):
+        os.dup2(fd, number)
+        os.close(fd)
+    os.close(null)
+
+
+def keep_only(kept: Iterable[int]) -> None:
+    """Close every descriptor but `kept`: what a worker holds for others must not outlive it in a zone's init."""
+    first = 0
+    for fd in sorted(set(kept)):
+        if fd > first:
+            os.closerange(first, fd)
+        first = fd + 1
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+
+
+def replace_null(streams: Sequence[int | None]) -> None:
+    """Put the zone's own /dev/null in the place of each stream that is None, now that the root is the zone's."""
+    absent = [number for number, fd in enumerate(streams) if fd is None]
+    if not absent:
+        return
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY)
+    for number in absent:
+        os.dup2(null, number)
+    os.close(null)
+
+
+def take_terminal(devpts: int, window: tuple[int, int], account: Account) -> int:
+    """Begin a session with a new pty of the zone's own devpts as its controlling terminal and this process's streams.
+
+    Returns the master, which the caller owns.
+    """
+    master, slave = pty.open_terminal(devpts)
+    pty.set_window_size(master, *window)
+    os.fchown(slave, account.uid, -1)
+    pty.make_controlling(slave)
+    for number in range(3):
+        os.dup2(slave, number)
+    os.close(slave)
+    return master
+
+
+def environment(
+    declared: Iterable[tuple[str, str]], account: Account, *, terminal_type: str | None
+) -> dict[str, str]:
+    """The environment of a zone's program: what is declared, over a few variables that every program expects."""
+    known = {"PATH": DEFAULT_PATH, "HOME": account.home, "container": "zonectl"}
+    if account.name:
+        known |= {"USER": account.name, "LOGNAME": account.name}
+    if terminal_type is not None:
+        known["TERM"] = terminal_type
+    return known | dict(declared)
+
+
+def reset_signals() -> None:
+    """Give every signal its default again, and unblock all: an ignored one would stay ignored over execve."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def execute(argv: tuple[str, ...], env: dict[str, str]) -> None:
+    """Become the program `argv`, looked for along PATH of `env` where its name has no slash. Does not return.
+
+    Raises:
+        ProgramError: it cannot be executed; ENOENT means that it was not found.
+
+    """
+    name, denied = argv[0], False
+    places = [name] if "/" in name else [f"{folder or '.'}/{name}" for folder in env["PATH"].split(":")]
+    for place in places:
+        try:
+            os.execve(place, argv, env)  # noqa: S606 - no shell is wanted
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.EACCES}:
+                raise ProgramError(name, error.errno or 0) from error
+            denied = denied or error.errno == errno.EACCES
+    raise ProgramError(name, errno.EACCES if denied else errno.ENOENT)

@@ -1,0 +1,73 @@
+"""What a zone has on disk and in the instance's allocators, removed when it is deleted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import nullcontext, suppress
+from typing import TYPE_CHECKING
+
+from zonectl.cgroups.tree import Tree
+from zonectl.errors import StoreError
+from zonectl.network import shared
+from zonectl.store import idranges, leases, records
+from zonectl.store.locks import lock
+
+if TYPE_CHECKING:
+    from zonectl.model.record import ZoneRecord
+    from zonectl.runtime.context import Context
+
+
+def discard(context: Context, record: ZoneRecord) -> None:
+    """Remove everything that belongs to the zone alone. The caller holds its lock, and its init has ended.
+
+    The record goes last, and the allocators before it: a kill in between leaves a zone that can be deleted again,
+    never an id range or an address that belongs to nobody.
+    """
+    name = record.name
+    _remove_tree(context.paths.zone_dir(name), spare=os.path.basename(context.paths.record_file(name)))
+    leases.release(context.paths, record.id)
+    idranges.release(context.paths, record.id)
+    _remove_tree(context.paths.zone_dir(name))
+    _remove_tree(context.paths.run_zone_dir(name))
+
+
+def discard_damaged(context: Context, name: str) -> None:
+    """Remove the zone `name` whose record cannot be read. Its id is unknown: what has no owner is gc's to find."""
+    _remove_tree(context.paths.zone_dir(name))
+    _remove_tree(context.paths.run_zone_dir(name))
+
+
+def teardown_when_last(context: Context) -> None:
+    """Remove the instance's bridges and tables if none of its zones is left."""
+    held = lock(context.paths.shared_lock, verb="delete", zone="network", timeout_s=context.lock_timeout_s)
+    with held:
+        if records.list_names(context.paths):
+            return
+        shared.teardown(context.instance, lock=nullcontext())
+    if context.facts.cgroup.mount:
+        Tree(context.facts.cgroup).discard(context.instance.cgroup)
+
+
+def _remove_tree(path: str, *, spare: str | None = None) -> None:
+    """Remove a folder and all in it, by descriptors (shutil.rmtree), following no link; what is gone is fine."""
+    try:
+        if spare is None:
+            shutil.rmtree(path)
+            return
+        with os.scandir(path) as entries:
+            doomed = [entry for entry in entries if entry.name != spare]
+        for entry in doomed:
+            _remove_entry(entry)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(f"cannot remove {path}: {error.strerror}") from error
+
+
+def _remove_entry(entry: os.DirEntry[str]) -> None:
+    with suppress(FileNotFoundError):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)

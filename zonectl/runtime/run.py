@@ -1,0 +1,100 @@
+"""run: an ephemeral zone in the foreground, from nothing and back to nothing."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from zonectl import config as zone_files
+from zonectl.errors import SyscallError
+from zonectl.kernel import process
+from zonectl.runtime import roots, zones
+from zonectl.runtime.create import allocate, begin, check
+from zonectl.runtime.initial import Equipment
+from zonectl.runtime.launch import launch, open_reaper
+from zonectl.runtime.remains import discard, teardown_when_last
+from zonectl.runtime.settle import settle
+from zonectl.runtime.zones import Zone
+from zonectl.store import documents, records
+
+if TYPE_CHECKING:
+    from zonectl.kernel.process import ExitStatus
+    from zonectl.model.config import ZoneConfig
+    from zonectl.model.record import ZoneRecord
+    from zonectl.runtime.context import Context
+    from zonectl.runtime.frontend import Frontend
+
+
+def run(
+    context: Context, config: ZoneConfig, frontend: Frontend, *, terminal_type: str | None = None
+) -> ExitStatus:
+    """Run a zone of `config` until its program ends; with `terminal_type` it has a pty. Nothing of it is left.
+
+    The zone is named after the file's with an id behind it, so that any number of them run at once. It dies with
+    this process, and what a kill leaves of it is removed by the next recovery.
+
+    Raises:
+        ProgramError: the program cannot be executed.
+        ZonectlError: as create and start.
+
+    """
+    context.paths.ensure()
+    record = replace(begin(config, ephemeral=True), warnings=check(context, config))
+    name = zones.derived_name(config.name, record.id)
+    record = replace(record, name=name)
+    config = replace(config, name=name, hostname=config.hostname or config.name)
+    try:
+        with zones.locked(context, name, "run", known=False), ExitStack() as undo:
+            undo.callback(discard, context, record)
+            zone = _install(context, config, record)
+            return _run(context, zone, frontend, terminal_type=terminal_type)
+    finally:
+        # With zoned there, what zones share is kept for the next run until zoned leaves.
+        if context.warden is None:
+            teardown_when_last(context)
+
+
+def _install(context: Context, config: ZoneConfig, record: ZoneRecord) -> Zone:
+    """What create does, without syncing anything."""
+    name = record.name
+    zones.make_run_dir(context, name)
+    records.save_record(context.paths, record)
+    record = allocate(context, config, record)
+    layers = roots.install(context, config, context.paths.zone_dir(name))
+    record = replace(record, layers=layers, installed=True)
+    documents.write_text(context.paths.zone_file(name), zone_files.dumps(config), volatile=True)
+    records.save_record(context.paths, record)
+    return Zone(record=record, config=config)
+
+
+def _run(context: Context, zone: Zone, frontend: Frontend, *, terminal_type: str | None) -> ExitStatus:
+    plan = zones.plan_of(context, zone)
+    with ExitStack() as undo:
+        equipment = _equipment(zone, frontend, undo, terminal_type=terminal_type)
+        launched = launch(context, zone.record.name, plan, equipment=equipment, undo=undo)
+        if launched.master is not None:
+            frontend.attach(launched.master)
+        launched.execute()
+
+        def deliver(number: int) -> None:
+            with suppress(SyscallError):
+                process.pidfd_send_signal(launched.pidfd, number)
+
+        exit_status = frontend.wait(launched.pidfd, deliver)
+        settle(context, zone.record, exit_status)
+    return exit_status
+
+
+def _equipment(zone: Zone, frontend: Frontend, undo: ExitStack, *, terminal_type: str | None) -> Equipment:
+    equipment = Equipment(env=zone.config.env, bound_to_parent=True)
+    if terminal_type is None:
+        equipment = replace(equipment, streams=frontend.streams())
+    else:
+        equipment = replace(equipment, window=frontend.window, terminal_type=terminal_type)
+    if zone.config.init:
+        reaper = open_reaper()
+        undo.callback(os.close, reaper)
+        equipment = replace(equipment, reaper=reaper)
+    return equipment

@@ -1,0 +1,143 @@
+"""After the end of a zone's init: what it ended with is written down, and what its start made is removed.
+
+All of it is found by the zone's id and name alone, and all of it may be done twice.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zonectl.cgroups.tree import Tree
+from zonectl.errors import NoSuchZone, ZonectlError
+from zonectl.kernel.process import ExitStatus
+from zonectl.model.instance import zone_cgroup
+from zonectl.model.record import LastExit
+from zonectl.runtime.remains import discard
+from zonectl.runtime.status import alive, open_init
+from zonectl.store import records
+from zonectl.store.journal import Journal
+from zonectl.store.locks import lock
+
+if TYPE_CHECKING:
+    from zonectl.model.record import ZoneRecord
+    from zonectl.runtime.context import Context
+
+UNKNOWN = ExitStatus(status=None, signal=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survivor:
+    """A zone whose init is alive and has nobody who watches it. The holder owns `pidfd`."""
+
+    name: str
+    pid: int
+    pidfd: int
+
+
+def finish(context: Context, name: str, exit_status: ExitStatus) -> None:
+    """Settle the zone `name` after its init has ended with `exit_status`, which may be unknown; twice is fine.
+
+    Raises:
+        Busy: another command works on the zone.
+        ZonectlError: something of it cannot be removed.
+
+    """
+    held = lock(context.paths.lock_file(name), verb="settle", zone=name, timeout_s=context.lock_timeout_s)
+    with held, suppress(NoSuchZone):
+        record = records.load_record(context.paths, name)
+        if alive(context, name) is None:
+            settle(context, record, exit_status)
+
+
+def settle(context: Context, record: ZoneRecord, exit_status: ExitStatus = UNKNOWN) -> None:
+    """Write down how the zone's init ended and remove what its start made. The caller holds the zone's lock."""
+    if records.load_live(context.paths, record.name) is None:
+        _amend(context, record.name, exit_status)
+    else:
+        _write_down(context, record, exit_status)
+    sweep(context, record)
+
+
+def sweep(context: Context, record: ZoneRecord) -> None:
+    """Remove what a start of the zone made, whether it succeeded or was killed. The caller holds the zone's lock.
+
+    The link needs no removal: it goes with the network namespace, whose last process is in the group.
+    """
+    if context.facts.cgroup.mount:
+        Tree(context.facts.cgroup).remove(zone_cgroup(context.instance, record.id))
+    records.remove_live(context.paths, record.name)
+    with suppress(FileNotFoundError):
+        os.unlink(context.paths.stop_request(record.name))
+    Journal(context.paths.journal_file(record.name)).clear()
+
+
+def survivors(context: Context) -> list[Survivor]:
+    """The zones whose init is alive, each with a pidfd that the caller owns."""
+    found = []
+    for name in records.list_names(context.paths):
+        live = records.load_live(context.paths, name)
+        pidfd = open_init(live) if live else None
+        if live and pidfd is not None:
+            found.append(Survivor(name=name, pid=live.pid, pidfd=pidfd))
+    return found
+
+
+def recover(context: Context) -> list[ZonectlError]:
+    """Settle every zone whose init has ended unseen, and remove what killed commands left; returns what failed.
+
+    A zone that a command works on at the moment is left to it.
+    """
+    failures = []
+    for name in records.list_names(context.paths):
+        try:
+            _recover(context, name)
+        except ZonectlError as error:
+            failures.append(error)
+    return failures
+
+
+def _recover(context: Context, name: str) -> None:
+    with lock(context.paths.lock_file(name), verb="recover", zone=name, timeout_s=0):
+        record = records.load_record(context.paths, name)
+        if alive(context, name) is not None:
+            return
+        settle(context, record)
+        if record.ephemeral:
+            discard(context, record)
+
+
+def _write_down(context: Context, record: ZoneRecord, exit_status: ExitStatus) -> None:
+    last = LastExit(
+        ended_at=time.time(),
+        status=exit_status.status,
+        signal=exit_status.signal,
+        oom_kills=_oom_kills(context, record),
+        by_user=os.path.exists(context.paths.stop_request(record.name)),
+    )
+    records.save_last(context.paths, record.name, last)
+
+
+def _amend(context: Context, name: str, exit_status: ExitStatus) -> None:
+    # A stop has settled the zone before its parent could say how its init ended.
+    last = records.load_last(context.paths, name)
+    if last is None or exit_status.unknown or last.status is not None or last.signal is not None:
+        return
+    amended = LastExit(
+        ended_at=last.ended_at,
+        status=exit_status.status,
+        signal=exit_status.signal,
+        oom_kills=last.oom_kills,
+        by_user=last.by_user,
+    )
+    records.save_last(context.paths, name, amended)
+
+
+def _oom_kills(context: Context, record: ZoneRecord) -> int:
+    if not context.facts.cgroup.mount:
+        return 0
+    memory = Tree(context.facts.cgroup).stats(zone_cgroup(context.instance, record.id)).memory
+    return memory.events.oom_kill if memory else 0

@@ -1,0 +1,146 @@
+"""start and ready: from an installed zone to a running one, or to one whose platform is up."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from zonectl.errors import ZonectlError
+from zonectl.model.state import ZoneState
+from zonectl.runtime import outlets, zones
+from zonectl.runtime.handshake import Channel
+from zonectl.runtime.initial import Equipment
+from zonectl.runtime.launch import launch, open_reaper
+from zonectl.runtime.settle import settle
+from zonectl.runtime.status import require
+from zonectl.store import records
+
+if TYPE_CHECKING:
+    from zonectl.runtime.context import Context
+    from zonectl.runtime.launch import Launched
+    from zonectl.runtime.zones import Zone
+
+DOOR = "init.sock"
+"""The socket, in the zone's run folder, at which a parked init waits."""
+
+
+def start(context: Context, name: str) -> None:
+    """Start the zone `name`, which runs on after this returns, watched by the context's warden.
+
+    Raises:
+        StateError: it is not installed or ready.
+        HostLacks: the host cannot do what the zone file asks for.
+        ProgramError: the zone's program cannot be executed.
+        Busy: another command works on the zone.
+
+    """
+    with zones.locked(context, name, "start"):
+        found = require(context, name, "start")
+        if found.state is ZoneState.READY:
+            _release(context, name)
+            return
+        _bring_up(context, zones.load(context, name), parked=False)
+
+
+def ready(context: Context, name: str) -> None:
+    """Bring the zone's platform up, with its init parked until `start`; raises as `start`."""
+    with zones.locked(context, name, "ready"):
+        require(context, name, "ready")
+        _bring_up(context, zones.load(context, name), parked=True)
+
+
+def _bring_up(context: Context, zone: Zone, *, parked: bool) -> None:
+    if context.warden is None:
+        raise ZonectlError("nobody would watch the zone: zoned is not there", zone=zone.record.name)
+    settle(context, zone.record)
+    plan = zones.plan_of(context, zone)
+    zones.make_run_dir(context, zone.record.name)
+    with ExitStack() as undo, ExitStack() as held:
+        equipment = _equipment(context, zone, held, parked=parked)
+        launched = launch(context, zone.record.name, plan, equipment=equipment, undo=undo)
+        if not parked:
+            launched.execute()
+        _hand_over(context, zone, launched)
+        undo.pop_all()
+
+
+def _hand_over(context: Context, zone: Zone, launched: Launched) -> None:
+    assert context.warden is not None  # noqa: S101 - checked before anything was made
+    context.warden.adopt(zone=zone.record.name, pid=launched.pid, pidfd=launched.pidfd)
+    launched.channel.close()
+    os.close(launched.pidfd)
+
+
+def _equipment(context: Context, zone: Zone, held: ExitStack, *, parked: bool) -> Equipment:
+    out, err = outlets.open_both(context, zone.record)
+    held.callback(os.close, out)
+    held.callback(os.close, err)
+    equipment = Equipment(env=zone.config.env, streams=(None, out, err))
+    if zone.config.init:
+        reaper = open_reaper()
+        held.callback(os.close, reaper)
+        equipment = replace(equipment, reaper=reaper)
+    if parked:
+        door = _listen(_door(context, zone.record.name))
+        held.callback(door.close)
+        equipment = replace(equipment, door=door.fileno())
+    return equipment
+
+
+def _release(context: Context, name: str) -> None:
+    live = records.load_live(context.paths, name)
+    channel = _knock(_door(context, name), name)
+    try:
+        channel.say("EXEC")
+        channel.expect_end()
+    finally:
+        channel.close()
+    if live is not None:
+        records.save_live(context.paths, name, replace(live, parked=False))
+    with suppress(FileNotFoundError):
+        os.unlink(_door(context, name))
+
+
+def _door(context: Context, name: str) -> str:
+    return f"{context.paths.run_zone_dir(name)}/{DOOR}"
+
+
+def _listen(path: str) -> socket.socket:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with _inside_folder(path) as short:
+        door.bind(short)
+    os.chmod(path, 0o600)
+    door.listen(1)
+    return door
+
+
+def _knock(path: str, name: str) -> Channel:
+    knocking = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        with _inside_folder(path) as short:
+            knocking.connect(short)
+    except OSError as error:
+        knocking.close()
+        hint = f"zonectl stop {name}"
+        raise ZonectlError("its parked init does not answer", zone=name, hint=hint) from error
+    return Channel(knocking)
+
+
+class _inside_folder:  # noqa: N801 - a context manager, read as a verb
+    """`path` as one short enough for a socket's address (108 bytes, unix(7)): through a descriptor of its folder."""
+
+    def __init__(self, path: str) -> None:
+        self._folder, self._name = os.path.split(path)
+        self._fd = -1
+
+    def __enter__(self) -> str:
+        self._fd = os.open(self._folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return f"/proc/self/fd/{self._fd}/{self._name}"
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)

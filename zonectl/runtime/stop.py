@@ -1,0 +1,127 @@
+"""stop and kill: from any state with processes back to installed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from zonectl.cgroups.tree import Tree
+from zonectl.errors import SyscallError, ZonectlError
+from zonectl.kernel import proc, process
+from zonectl.model.instance import zone_cgroup
+from zonectl.model.signals import signal_number
+from zonectl.runtime import zones
+from zonectl.runtime.remains import discard
+from zonectl.runtime.settle import settle
+from zonectl.runtime.status import open_init, require
+from zonectl.store import documents
+
+if TYPE_CHECKING:
+    from zonectl.kernel.process import ExitStatus
+    from zonectl.model.record import LiveNote, ZoneRecord
+    from zonectl.runtime.context import Context
+
+KILL_S = 10.0
+"""How long the end of killed processes is waited for; the kernel may hold one in an uninterruptible call."""
+
+
+def stop(context: Context, name: str, *, timeout_s: float | None = None) -> None:
+    """Ask the zone's init to end by its stop signal, then kill what is left after the timeout.
+
+    `timeout_s` replaces the zone file's; 0 kills at once. An init that ignores the signal is not waited for.
+
+    Raises:
+        StateError: nothing runs.
+        ZonectlError: a process does not end even when killed.
+
+    """
+    with zones.locked(context, name, "stop"):
+        found = require(context, name, "stop")
+        if found.record is None or found.live is None:
+            return
+        config = zones.load_config(context, name)
+        _request(context, name)
+        wait_s = config.stop_timeout_s if timeout_s is None else timeout_s
+        number = signal_number(config.stop_signal)
+        exit_status = end_init(context, found.record, found.live, number=number, wait_s=wait_s)
+        settle(context, found.record, exit_status)
+        if found.record.ephemeral:
+            discard(context, found.record)
+
+
+def kill(context: Context, name: str, number: int) -> None:
+    """Send the signal `number` to the zone's init, and nothing else: a zone that ends of it counts as ended itself.
+
+    Raises:
+        StateError: nothing runs.
+
+    """
+    found = require(context, name, "kill")
+    pidfd = open_init(found.live) if found.live else None
+    if pidfd is None:
+        raise ZonectlError("its init has ended", zone=name)
+    try:
+        process.pidfd_send_signal(pidfd, number)
+    finally:
+        os.close(pidfd)
+
+
+def end_init(
+    context: Context, record: ZoneRecord, live: LiveNote, *, number: int, wait_s: float
+) -> ExitStatus:
+    """End the init of `live`: by the signal `number` within `wait_s`, else with its whole group at once.
+
+    Raises:
+        ZonectlError: it does not end.
+
+    """
+    pidfd = open_init(live)
+    if pidfd is None:
+        return process.ExitStatus()
+    try:
+        if wait_s > 0 and _heeds(context, record, live, number=number):
+            _send(pidfd, number)
+            if exit_status := process.wait_pidfd(pidfd, timeout_s=wait_s):
+                return exit_status
+        return _kill_all(context, record, pidfd)
+    finally:
+        os.close(pidfd)
+
+
+def _heeds(context: Context, record: ZoneRecord, live: LiveNote, *, number: int) -> bool:
+    """Whether the signal can end the init: process 1 gets none that it does not handle, save SIGKILL (kill(2))."""
+    if live.parked or _is_frozen(context, record):
+        return False
+    masks = proc.signal_masks(live.pid)
+    return masks is not None and (masks.handles(number) or number == signal.SIGKILL)
+
+
+def _kill_all(context: Context, record: ZoneRecord, pidfd: int) -> ExitStatus:
+    _send(pidfd, signal.SIGKILL)
+    if context.facts.cgroup.mount:
+        # cgroup.kill reaches frozen processes too.
+        Tree(context.facts.cgroup).kill(zone_cgroup(context.instance, record.id), timeout_s=KILL_S)
+    exit_status = process.wait_pidfd(pidfd, timeout_s=KILL_S)
+    if exit_status is None:
+        hint = "the kernel holds it in a call that cannot be interrupted; see /proc/PID/stack"
+        raise ZonectlError("its init does not end", zone=record.name, hint=hint)
+    return exit_status
+
+
+def _send(pidfd: int, number: int) -> None:
+    try:
+        process.pidfd_send_signal(pidfd, number)
+    except SyscallError:
+        return  # it has ended, which is what was wanted
+
+
+def _is_frozen(context: Context, record: ZoneRecord) -> bool:
+    if not context.facts.cgroup.mount:
+        return False
+    return Tree(context.facts.cgroup).is_frozen(zone_cgroup(context.instance, record.id))
+
+
+def _request(context: Context, name: str) -> None:
+    path = context.paths.stop_request(name)
+    documents.write_text(path, "", volatile=True)

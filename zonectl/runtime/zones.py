@@ -1,0 +1,143 @@
+"""Zones on disk as the verbs see them: record, configuration, and what binds the two to a plan."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zonectl import config as zone_files
+from zonectl.errors import NoSuchZone, StoreError
+from zonectl.model.config import NetworkMode
+from zonectl.model.names import ZONE_NAME, ZoneName
+from zonectl.model.steps import Binding
+from zonectl.network.addresses import first_host
+from zonectl.planning import plan
+from zonectl.store import documents, records
+from zonectl.store.locks import lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zonectl.model.config import ZoneConfig
+    from zonectl.model.names import ZoneId
+    from zonectl.model.record import ZoneRecord
+    from zonectl.planning import ZonePlan
+    from zonectl.runtime.context import Context
+
+RESOLV_CONF = "/etc/resolv.conf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zone:
+    """A zone that has been created: what is kept of it and how it is configured."""
+
+    record: ZoneRecord
+    config: ZoneConfig
+
+
+def load(context: Context, name: str) -> Zone:
+    """The zone `name`.
+
+    Raises:
+        NoSuchZone: there is none.
+        StoreError: its record is damaged.
+        ConfigError: its stored zone file is.
+
+    """
+    record = records.load_record(context.paths, name)
+    return Zone(record=record, config=load_config(context, name))
+
+
+def load_config(context: Context, name: str) -> ZoneConfig:
+    """The configuration of the zone `name`, from the copy that create stored."""
+    path = context.paths.zone_file(name)
+    text = documents.read_text(path)
+    if text is None:
+        raise StoreError(f"{path} is missing", zone=name, hint=f"zonectl delete {name}")
+    return zone_files.parse(text, file=path, folder=context.paths.zone_dir(name))
+
+
+def binding(context: Context, zone: Zone) -> Binding:
+    """What the zone's record says that its plan needs."""
+    record = zone.record
+    return Binding(
+        zone_id=record.id,
+        first_id=str(record.ids.first) if record.ids else "",
+        address=record.address or "",
+        gateway=record.gateway or "",
+        zone_dir=context.paths.zone_dir(record.name),
+        layers=record.layers,
+    )
+
+
+def plan_of(context: Context, zone: Zone) -> ZonePlan:
+    """The plan of the zone's next start.
+
+    Raises:
+        HostLacks: the host cannot do what the zone file asks for.
+
+    """
+    return plan(
+        zone.config,
+        context.facts,
+        context.instance,
+        binding=binding(context, zone),
+        resolv_conf=host_resolv_conf(),
+        volatile=zone.record.ephemeral,
+    )
+
+
+@contextmanager
+def locked(context: Context, name: str, verb: str, *, known: bool = True) -> Iterator[None]:
+    """Hold the zone's lock for `verb`. `known` zones must be there, also after the lock has been waited for.
+
+    Raises:
+        NoSuchZone: it is not there.
+        Busy: another command has held the lock for too long.
+
+    """
+    if known:
+        _check_there(context, name)
+    path = context.paths.lock_file(name)
+    with lock(path, verb=verb, zone=name, timeout_s=context.lock_timeout_s):
+        if known:
+            _check_there(context, name)
+        yield
+
+
+def derived_name(name: ZoneName, zone_id: ZoneId) -> ZoneName:
+    """A name for one of many zones of the same file: at most 63 characters, ending in the zone's id."""
+    return ZoneName(f"{name[: 62 - len(zone_id)]}-{zone_id}")
+
+
+def _check_there(context: Context, name: str) -> None:
+    if not ZONE_NAME.match(name) or not os.path.isdir(context.paths.zone_dir(name)):
+        raise NoSuchZone(name)
+
+
+def gateway(config: ZoneConfig) -> str | None:
+    """The address at which the zone finds the way out; None without a veth."""
+    if config.network.mode is not NetworkMode.VETH:
+        return None
+    return config.network.gateway or first_host(config.network.subnet)
+
+
+def host_resolv_conf() -> str:
+    """The text of the host's resolv.conf(5), empty where it has none."""
+    try:
+        with open(RESOLV_CONF, encoding="utf-8", errors="replace") as file:
+            return file.read(1 << 16)
+    except OSError:
+        return ""
+
+
+def make_run_dir(context: Context, name: str) -> str:
+    """The zone's folder in the run root, made when missing."""
+    path = context.paths.run_zone_dir(name)
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot create {path}: {error.strerror}") from error
+    return path

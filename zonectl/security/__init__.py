@@ -1,0 +1,1 @@
+"""What a zone's processes may be and do: users, capabilities, attributes."""
