@@ -1,0 +1,1 @@
+"""How zones are connected: bridge, veth, addresses, filter and translation, name resolution."""

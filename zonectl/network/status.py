@@ -1,0 +1,72 @@
+"""Whether a zone is connected as it should be: for `list`, `show` and recovery."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zonectl.model.instance import link_name
+from zonectl.network import nftables, rtnetlink
+from zonectl.network.channel import open_channel
+from zonectl.network.ruleset import BridgeRules, expectations
+from zonectl.network.steps import owner_mark
+
+if TYPE_CHECKING:
+    from zonectl.model.instance import Instance
+    from zonectl.network.channel import Channel
+    from zonectl.network.rtnetlink import Link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkStatus:
+    """What there is of a running zone's connection: its port, on which bridge, and the rules that guard it."""
+
+    link_present: bool
+    has_master: bool
+    bridge_present: bool
+    rules_intact: bool
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is missing, in plain words; empty where nothing is."""
+        found = (
+            (self.link_present, "its link is gone"),
+            (self.has_master or not self.link_present, "its link is on no bridge"),
+            (self.bridge_present, "its bridge is gone"),
+            (self.rules_intact or not self.bridge_present, "its firewall rules are gone or altered"),
+        )
+        return tuple(words for fine, words in found if not fine)
+
+
+def inspect(instance: Instance, zone_id: str, *, bridge: str) -> NetworkStatus:
+    """Look at the connection of the running zone `zone_id`, whose zone file names `bridge`.
+
+    Raises:
+        SyscallError: the kernel cannot be asked.
+
+    """
+    with open_channel() as channel:
+        port = _find(channel, link_name(zone_id))
+        there = _find(channel, bridge)
+    is_ours = there is not None and there.alias.startswith(owner_mark(instance))
+    return NetworkStatus(
+        link_present=port is not None,
+        has_master=port is not None and there is not None and port.master == there.index,
+        bridge_present=is_ours,
+        rules_intact=there is not None and is_ours and _rules_hold(instance, bridge, there),
+    )
+
+
+def _rules_hold(instance: Instance, bridge: str, link: Link) -> bool:
+    rules = BridgeRules(bridge=bridge, mac=link.mac, nat=link.alias.endswith(":nat"))
+    return nftables.are_intact(expectations(instance.table, rules))
+
+
+def _find(channel: Channel, name: str) -> Link | None:
+    (answer,) = channel.try_ask(rtnetlink.find_link(name))
+    if answer.error is None:
+        return rtnetlink.parse_link(answer.payloads[0])
+    if answer.error.errno == errno.ENODEV:
+        return None
+    raise answer.error
