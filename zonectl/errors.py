@@ -118,7 +118,9 @@ class SyscallError(ZonectlError):
 class TimedOut(ZonectlError):
     """What was waited for did not happen within `after_s` seconds."""
 
-    def __init__(self, message: str, *, after_s: float, zone: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, after_s: float, zone: str | None = None, hint: str | None = None
+    ) -> None:
         super().__init__(f"{message} within {after_s:g} s", zone=zone, hint=hint)
         self.after_s = after_s
 
@@ -126,7 +128,9 @@ class TimedOut(ZonectlError):
 class CommandError(ZonectlError):
     """A program that zonectl ran ended with `status` (negative: a signal) or was stopped for taking too long."""
 
-    def __init__(self, argv: Sequence[str], *, status: int, stderr: str = "", hint: str | None = None) -> None:
+    def __init__(
+        self, argv: Sequence[str], *, status: int, stderr: str = "", hint: str | None = None
+    ) -> None:
         last = stderr.strip().splitlines()[-1:] or [f"status {status}"]
         super().__init__(f"{argv[0]}: {last[0]}", hint=hint)
         self.argv = tuple(argv)

@@ -20,7 +20,8 @@ class CgroupFacts:
 
     `mount` is None where there is no cgroup2 mount. `base` is the group, relative to the mount and "" for its root,
     below which zonectl's own groups go (a delegated subtree, or the root). `controllers` are those usable there;
-    `v1` maps a controller bound to version 1 to its mount point.
+    `v1` maps a controller bound to version 1 to its mount point. `io_weights` is False where the cost model is off for
+    every disk (io.cost.qos): the kernel takes a group's io.weight then, and does nothing with it.
     """
 
     layout: CgroupLayout = CgroupLayout.LEGACY
@@ -30,6 +31,7 @@ class CgroupFacts:
     v1: tuple[tuple[str, str], ...] = ()
     writable: bool = False
     nsdelegate: bool = False
+    io_weights: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

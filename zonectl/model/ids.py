@@ -13,7 +13,7 @@ MAX_ID = 2**32 - 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdRange:
-    """`count` ids of the host from `first` on, which a zone sees as 0, 1, …"""
+    """`count` ids of the host from `first` on, which a zone sees as 0, 1, and so on."""
 
     first: int
     count: int = ZONE_IDS
@@ -50,7 +50,7 @@ def parse_id(text: str) -> int:
         ValueError: not such an id.
 
     """
-    if not text.isascii() or not text.isdecimal() or len(text) > 10 or int(text) > MAX_ID:
+    if not text.isascii() or not text.isdecimal() or len(text) > len(str(MAX_ID)) or int(text) > MAX_ID:
         msg = f"not an id between 0 and {MAX_ID}: {text!r}"
         raise ValueError(msg)
     return int(text)

@@ -69,8 +69,9 @@ class Effects:
                     with self._doing(step.summary):
                         idmap.apply(step, pid=pid)
                 case MakeVeth():
+                    # No undo either: the pair goes with init's network namespace, and deleting it here would
+                    # wait some 20 ms for the kernel's grace periods.
                     self._note(step)
-                    self._undo.callback(veth.undo, step)
                     with self._doing(step.summary):
                         _wire(step, pid)
 

@@ -101,7 +101,9 @@ class _Joining:
     window: tuple[int, int] | None
 
 
-def _join(context: Context, name: str, joining: _Joining, held: ExitStack) -> tuple[int, Channel, int | None]:
+def _join(
+    context: Context, name: str, joining: _Joining, *, held: ExitStack
+) -> tuple[int, Channel, int | None]:
     """Make the process that will be the program; returns its pidfd, its channel, and its pty's master if any."""
     init = open_init(joining.live)
     if init is None:
