@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EBUSY, ENOENT
+from errno import EBUSY, ENOENT, EOPNOTSUPP
 from typing import TYPE_CHECKING, assert_never
 
 from zonectl.cgroups import block, cpuset, files, protection
@@ -37,7 +37,7 @@ def do(step: CgroupStep) -> None:
         case WriteLimit():
             _limit(step.path, step.file, step.value)
         case WriteDeviceLimit():
-            _limit(step.path, step.file, f"{block.number(step.device)} {step.value}")
+            _limit_device(step)
         case ShareProtection():
             protection.share(step.path, step.file)
         case DelegateGroup():
@@ -77,6 +77,19 @@ def _limit(path: str, file: str, value: str) -> None:
         raise HostLacks(f"this kernel has no {file}", hint=_alternatives(path, file)) from error
     if file in cpuset.EFFECTIVE and value.strip():
         _verify_binding(path, file)
+
+
+def _limit_device(step: WriteDeviceLimit) -> None:
+    number = block.number(step.device)
+    try:
+        _limit(step.path, step.file, f"{number} {step.value}")
+    except SyscallError as error:
+        if error.errno != EOPNOTSUPP:
+            raise
+        raise HostLacks(
+            f"{step.device} does not heed {step.file}: its cost model is off",
+            hint=f"write '{number} enable=1' to io.cost.qos of the root group",
+        ) from error
 
 
 def _alternatives(path: str, file: str) -> str | None:

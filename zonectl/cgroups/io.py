@@ -1,7 +1,7 @@
 """The io controller: rates of a block device (io.max) and shares (io.weight); pure.
 
-Which number a device has is read when the setting is written: see `block`. A weight is taken by every kernel
-with the cost model, and has an effect where that is on for the device (io.cost.qos of the root).
+Which number a device has is read when the setting is written: see `block`. Weights have an effect on disks whose
+cost model is on (io.cost.qos of the root group); on others the kernel takes a general weight, and refuses a disk's own.
 Source: Documentation/admin-guide/cgroup-v2.rst, "IO". Linux 4.5; io.weight without BFQ 5.4.
 """
 
@@ -13,6 +13,12 @@ from zonectl.cgroups.setting import Setting
 
 if TYPE_CHECKING:
     from zonectl.model.config import IoLimit, ResourcesConfig
+
+LEAST_RATE = 2
+"""The least bytes or operations a second that io.max takes (tg_set_limit in block/blk-throttle.c)."""
+
+WEIGHT = (1, 10_000)
+"""The least and the greatest weight; 100 is what a group without one has."""
 
 NO_RATES = "rbps=max wbps=max riops=max wiops=max"
 

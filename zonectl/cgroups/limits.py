@@ -17,7 +17,7 @@ _V1_NAMES = {"io": "blkio"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lack:
-    """The keys `keys` of `[resources]` cannot be enforced, since `controller` is not there, for `reason`."""
+    """The keys `keys` of `[resources]` cannot be enforced, since `controller` does not do its part, for `reason`."""
 
     controller: str
     keys: tuple[str, ...]
@@ -45,19 +45,29 @@ def settings(resources: ResourcesConfig) -> tuple[Setting, ...]:
     )
 
 
+def enforceable(resources: ResourcesConfig, cgroup: CgroupFacts) -> tuple[Setting, ...]:
+    """Those of `settings` that this host can enforce."""
+    return tuple(setting for setting in settings(resources) if _obstacle(setting, cgroup) is None)
+
+
 def unenforceable(resources: ResourcesConfig, cgroup: CgroupFacts) -> tuple[Lack, ...]:
-    """The controllers that `resources` needs and version 2 does not have here, in the order of the settings."""
-    keys: dict[str, list[str]] = {}
+    """What `resources` needs and version 2 does not do here: a lack a controller and reason, in order of settings."""
+    keys: dict[tuple[str, str], list[str]] = {}
     for setting in settings(resources):
-        if setting.controller not in cgroup.controllers:
-            keys.setdefault(setting.controller, []).append(setting.key)
+        if reason := _obstacle(setting, cgroup):
+            keys.setdefault((setting.controller, reason), []).append(setting.key)
     return tuple(
-        Lack(controller=name, keys=tuple(dict.fromkeys(wanted)), reason=_reason(name, cgroup))
-        for name, wanted in keys.items()
+        Lack(controller=controller, keys=tuple(dict.fromkeys(wanted)), reason=reason)
+        for (controller, reason), wanted in keys.items()
     )
 
 
-def _reason(controller: str, cgroup: CgroupFacts) -> str:
+def _obstacle(setting: Setting, cgroup: CgroupFacts) -> str | None:
+    controller = setting.controller
+    if controller in cgroup.controllers:
+        if setting.file == "io.weight" and not cgroup.io_weights:
+            return f"no disk heeds weights, since io.cost.qos in {cgroup.mount} enables none"
+        return None
     bound = dict(cgroup.v1)
     mount = bound.get(controller) or bound.get(_V1_NAMES.get(controller, controller))
     if mount is not None:

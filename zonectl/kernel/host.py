@@ -74,7 +74,14 @@ def cgroup_facts(mounts: Iterable[MountEntry], *, own: str | None) -> CgroupFact
         v1=v1,
         writable=_writable(folder),
         nsdelegate="nsdelegate" in unified.super_options,
+        io_weights=_weighs_io(unified.target),
     )
+
+
+def _weighs_io(mount: str) -> bool:
+    """Whether io.weight does anything for some disk; True where the root group, which alone tells, is not seen."""
+    costs = f"{mount}/io.cost.qos"
+    return not os.path.exists(costs) or " enable=1" in _text(costs)
 
 
 def _bound(mount: MountEntry) -> list[tuple[str, str]]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.kernel.cgroups import tracing
 from tests.kernel.cgroups.groups import PAYLOAD, ZONE, Ground, end, mounted, sleep
 from zonectl.cgroups import block
 from zonectl.cgroups.steps import steps
@@ -166,45 +165,11 @@ def test_a_device_that_is_not_there_is_told(groups: Ground) -> None:
         groups.tree.apply(limit)
 
 
-TRACED = """
-import sys
-from tests.kernel.cgroups.groups import mounted, ZONE
-from zonectl.cgroups.steps import steps
-from zonectl.cgroups.tree import Tree
-from zonectl.model.config import ResourcesConfig
-from dataclasses import replace
-facts = replace(mounted(), base=sys.argv[1])
-made, _ = steps(ResourcesConfig(hugetlb=(("2MB", 4194304),)), facts, group=ZONE, owner="100000")
-for step in made:
-    Tree(facts).apply(step)
-"""
-
-
 @pytest.mark.requires("controller:hugetlb", "program:strace")
 def test_the_calls_of_the_plan_are_the_calls_that_are_made(huge_groups: Ground, tmp_path: Path) -> None:
-    trace = tmp_path / "trace"
-    changing = (
-        "trace=write,pwrite64,writev,/^(mkdir|rmdir|unlink|rename|f?l?chown|f?chmod|mount|mknod|truncate)"
-    )
-    argv = ["strace", "-f", "-y", "-o", str(trace), "-e", changing, "-s", "200", sys.executable, "-c", TRACED]
-    subprocess.run([*argv, huge_groups.facts.base], check=True, cwd=Path(__file__).parents[3])
-    made, _ = steps(
-        ResourcesConfig(hugetlb=(("2MB", 4194304),)), huge_groups.facts, group=ZONE, owner="100000"
-    )
-    planned = [(call.name, call.target, call.detail) for step in made for call in step.calls]
-    assert [seen for line in trace.read_text().splitlines() if (seen := parsed(line))] == planned
-
-
-def parsed(line: str) -> tuple[str, str, str] | None:
-    """A line of strace about cgroupfs, as a plan has it."""
-    mount = re.escape(str(mounted().mount))
-    if found := re.search(rf'write\(\d+<({mount}/[^>]*)>, "([^"]*)"', line):
-        return ("write", found[1], found[2])
-    if found := re.search(rf'mkdir\("({mount}/[^"]*)", (\d+)\)', line):
-        return ("mkdir", found[1], found[2])
-    if found := re.search(rf'chown\("({mount}/[^"]*)", (\d+), (\d+)\)', line):
-        return ("chown", found[1], f"{found[2]}:{found[3]}")
-    return ("unexpected", line, "") if re.search(mount, line) else None
+    config = ResourcesConfig(hugetlb=(("2MB", PAGE),))
+    made, _ = steps(config, huge_groups.facts, group=ZONE, owner="100000")
+    assert tracing.traced(made, huge_groups, tmp_path / "trace") == tracing.planned(made)
 
 
 def test_a_zone_sees_no_group_above_payload(groups: Ground) -> None:

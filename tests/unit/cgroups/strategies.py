@@ -46,7 +46,7 @@ resources = st.builds(
 )
 
 
-def facts_with(controllers: frozenset[str], *, base: str = "") -> CgroupFacts:
+def facts_with(controllers: frozenset[str], *, base: str = "", io_weights: bool = True) -> CgroupFacts:
     """A host whose other controllers are bound to version 1, if it has others."""
     others = [name for name in CONTROLLERS if name not in controllers]
     return CgroupFacts(
@@ -56,6 +56,7 @@ def facts_with(controllers: frozenset[str], *, base: str = "") -> CgroupFacts:
         controllers=controllers,
         v1=tuple(("blkio" if name == "io" else name, f"/sys/fs/cgroup/{name}") for name in others),
         writable=True,
+        io_weights=io_weights,
     )
 
 
@@ -63,6 +64,7 @@ facts = st.builds(
     facts_with,
     st.sets(st.sampled_from(CONTROLLERS)).map(frozenset),
     base=st.sampled_from(["", "user.slice/delegated"]),
+    io_weights=st.booleans(),
 )
 
 everything = facts_with(frozenset(CONTROLLERS))

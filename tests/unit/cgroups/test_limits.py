@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 
 from tests.unit.cgroups.strategies import everything, facts, facts_with, resources
-from zonectl.cgroups.limits import Lack, settings, unenforceable
+from zonectl.cgroups.limits import Lack, enforceable, settings, unenforceable
 from zonectl.model.config import IoLimit, ResourcesConfig
 
 if TYPE_CHECKING:
@@ -55,9 +55,17 @@ def test_a_controller_that_the_kernel_was_built_without() -> None:
 def test_every_setting_is_enforceable_or_its_key_is_named(
     config: ResourcesConfig, cgroup: CgroupFacts
 ) -> None:
-    lacking = {lack.controller: lack.keys for lack in unenforceable(config, cgroup)}
+    lacks = unenforceable(config, cgroup)
     for setting in settings(config):
-        assert (setting.controller in cgroup.controllers) != (
-            setting.key in lacking.get(setting.controller, ())
-        )
-    assert not set(lacking) & cgroup.controllers
+        can = setting.controller in cgroup.controllers and (cgroup.io_weights or setting.file != "io.weight")
+        assert (setting in enforceable(config, cgroup)) == can
+        assert can or any(setting.key in lack.keys for lack in lacks if lack.controller == setting.controller)
+    assert bool(lacks) == (enforceable(config, cgroup) != settings(config))
+
+
+def test_weights_that_no_disk_heeds_are_lacking_and_rates_are_not() -> None:
+    config = ResourcesConfig(io_weight=5, io=(IoLimit(device="/dev/vda", read_bps=1, weight=1),))
+    cgroup = replace(everything, io_weights=False)
+    reason = "no disk heeds weights, since io.cost.qos in /sys/fs/cgroup enables none"
+    assert unenforceable(config, cgroup) == (Lack(controller="io", keys=("io_weight", "io"), reason=reason),)
+    assert [setting.file for setting in enforceable(config, cgroup)] == ["io.max"]

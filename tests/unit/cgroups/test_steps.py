@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from tests.unit.cgroups.strategies import everything, facts, facts_with, resources
-from zonectl.cgroups.limits import settings
+from zonectl.cgroups.limits import enforceable, settings, unenforceable
 from zonectl.cgroups.steps import BOUNDS, base_path, changes, steps
 from zonectl.cgroups.steps.kinds import (
     DelegateGroup,
@@ -127,15 +127,14 @@ def test_what_is_left_out_is_warned_of_and_nothing_else(config: ResourcesConfig,
         config = replace(config, required=False)
     made, warnings = steps(config, cgroup, group=GROUP)
     written = {(step.file, step.value) for step in made if isinstance(step, WriteLimit | WriteDeviceLimit)}
-    possible = {(s.file, s.value) for s in settings(config) if s.controller in cgroup.controllers}
+    possible = {(s.file, s.value) for s in enforceable(config, cgroup)}
     assert written == possible | set(BOUNDS)
-    missing = {s.controller for s in settings(config)} - cgroup.controllers
-    assert len(warnings) == len(missing)
+    assert warnings == tuple(lack.warning for lack in unenforceable(config, cgroup))
 
 
 @given(resources, facts)
 def test_required_limits_are_all_written_or_refused(config: ResourcesConfig, cgroup: CgroupFacts) -> None:
-    lacking = any(s.controller not in cgroup.controllers for s in settings(config))
+    lacking = enforceable(config, cgroup) != settings(config)
     try:
         made, warnings = steps(replace(config, required=True), cgroup, group=GROUP)
     except HostLacks:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zonectl.cgroups.limits import settings, unenforceable
+from zonectl.cgroups.limits import enforceable, unenforceable
 from zonectl.cgroups.memory import PROTECTIONS
 from zonectl.cgroups.steps.kinds import (
     DelegateGroup,
@@ -69,7 +69,7 @@ def steps(
     base = base_path(cgroup)
     path = f"{base}/{group}"
     instance = path.rpartition("/")[0]
-    wanted = tuple(s for s in settings(resources) if s.controller in cgroup.controllers)
+    wanted = enforceable(resources, cgroup)
     made = (
         MakeGroup(path=instance, shared=True),
         *_enable(wanted, base, instance),
@@ -95,8 +95,8 @@ def changes(
     base = base_path(cgroup)
     path = f"{base}/{group}"
     instance = path.rpartition("/")[0]
-    after = {(s.file, s.device): s for s in settings(new) if s.controller in cgroup.controllers}
-    before = {(s.file, s.device): s for s in settings(old) if s.controller in cgroup.controllers}
+    after = {(s.file, s.device): s for s in enforceable(new, cgroup)}
+    before = {(s.file, s.device): s for s in enforceable(old, cgroup)}
     written = tuple(s for at, s in after.items() if before.get(at) != s)
     dropped = tuple(s for at, s in before.items() if at not in after)
     made = (
