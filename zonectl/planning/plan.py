@@ -94,6 +94,16 @@ def plan(
     )
 
 
+def warnings(config: ZoneConfig, facts: HostFacts) -> tuple[str, ...]:
+    """What `plan` would warn of, and refuses as it does; cheaper, for a zone that has no names yet.
+
+    Raises:
+        HostLacks: the host cannot enforce a limit of the zone file.
+
+    """
+    return cgroup_steps.steps(config.resources, facts.cgroup, group="", owner=None)[1]
+
+
 def _kinds(config: ZoneConfig) -> tuple[str, ...]:
     return namespace_steps.namespace_kinds(config)
 

@@ -12,8 +12,7 @@ from zonectl.errors import NoSuchZone, ZoneExists
 from zonectl.model.config import NetworkMode
 from zonectl.model.names import ZoneId
 from zonectl.model.record import ZoneRecord
-from zonectl.model.steps import Binding
-from zonectl.planning import plan
+from zonectl.planning import warnings
 from zonectl.runtime import roots, zones
 from zonectl.runtime.remains import discard
 from zonectl.store import documents, idranges, leases, records
@@ -36,11 +35,11 @@ def create(context: Context, config: ZoneConfig, text: str) -> ZoneRecord:
 
     """
     context.paths.ensure()
-    warnings = check(context, config)
+    refused_or_warned = warnings(config, context.facts)
     name = config.name
     with zones.locked(context, name, "create", known=False):
         _make_way(context, name)
-        record = replace(begin(config), warnings=warnings)
+        record = replace(begin(config), warnings=refused_or_warned)
         with ExitStack() as undo:
             undo.callback(discard, context, record)
             records.save_record(context.paths, record)
@@ -51,17 +50,6 @@ def create(context: Context, config: ZoneConfig, text: str) -> ZoneRecord:
             records.save_record(context.paths, record)
             undo.pop_all()
     return record
-
-
-def check(context: Context, config: ZoneConfig) -> tuple[str, ...]:
-    """Refuse what this host could never start, before anything is made; returns the warnings to keep.
-
-    Raises:
-        HostLacks: a limit cannot be enforced.
-
-    """
-    unbound = Binding.unbound(zone_dir="", layers=("",))
-    return plan(config, context.facts, context.instance, binding=unbound).warnings
 
 
 def begin(config: ZoneConfig, *, ephemeral: bool = False) -> ZoneRecord:

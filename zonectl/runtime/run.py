@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from zonectl import config as zone_files
 from zonectl.errors import SyscallError
 from zonectl.kernel import process
+from zonectl.planning import warnings
 from zonectl.runtime import roots, zones
-from zonectl.runtime.create import allocate, begin, check
+from zonectl.runtime.create import allocate, begin
 from zonectl.runtime.initial import Equipment
 from zonectl.runtime.launch import launch, open_reaper
 from zonectl.runtime.remains import discard, teardown_when_last
@@ -41,7 +42,7 @@ def run(
 
     """
     context.paths.ensure()
-    record = replace(begin(config, ephemeral=True), warnings=check(context, config))
+    record = replace(begin(config, ephemeral=True), warnings=warnings(config, context.facts))
     name = zones.derived_name(config.name, record.id)
     record = replace(record, name=name)
     config = replace(config, name=name, hostname=config.hostname or config.name)
@@ -57,10 +58,12 @@ def run(
 
 
 def _install(context: Context, config: ZoneConfig, record: ZoneRecord) -> Zone:
-    """What create does, without syncing anything."""
+    """What create does, without syncing anything.
+
+    The record is written once, at the end: until then the folder's name says whose the leases are.
+    """
     name = record.name
-    zones.make_run_dir(context, name)
-    records.save_record(context.paths, record)
+    records.make_folder(context.paths, name)
     record = allocate(context, config, record)
     layers = roots.install(context, config, context.paths.zone_dir(name))
     record = replace(record, layers=layers, installed=True)

@@ -15,7 +15,9 @@ from zonectl.cgroups.tree import Tree
 from zonectl.errors import NoSuchZone, ZonectlError
 from zonectl.kernel.process import ExitStatus
 from zonectl.model.instance import zone_cgroup
-from zonectl.model.record import LastExit
+from zonectl.model.names import ZoneName
+from zonectl.model.record import LastExit, ZoneRecord
+from zonectl.runtime import zones
 from zonectl.runtime.remains import discard
 from zonectl.runtime.status import alive, open_init
 from zonectl.store import records
@@ -23,7 +25,6 @@ from zonectl.store.journal import Journal
 from zonectl.store.locks import lock
 
 if TYPE_CHECKING:
-    from zonectl.model.record import ZoneRecord
     from zonectl.runtime.context import Context
 
 UNKNOWN = ExitStatus(status=None, signal=None)
@@ -55,7 +56,9 @@ def finish(context: Context, name: str, exit_status: ExitStatus) -> None:
 
 def settle(context: Context, record: ZoneRecord, exit_status: ExitStatus = UNKNOWN) -> None:
     """Write down how the zone's init ended and remove what its start made. The caller holds the zone's lock."""
-    if records.load_live(context.paths, record.name) is None:
+    if record.ephemeral:
+        pass  # its status is its run's own, and its folder is about to go
+    elif records.load_live(context.paths, record.name) is None:
         _amend(context, record.name, exit_status)
     else:
         _write_down(context, record, exit_status)
@@ -102,12 +105,30 @@ def recover(context: Context) -> list[ZonectlError]:
 
 def _recover(context: Context, name: str) -> None:
     with lock(context.paths.lock_file(name), verb="recover", zone=name, timeout_s=0):
-        record = records.load_record(context.paths, name)
         if alive(context, name) is not None:
             return
+        record = _unrecorded(context, name) or records.load_record(context.paths, name)
         settle(context, record)
         if record.ephemeral:
             discard(context, record)
+
+
+def _unrecorded(context: Context, name: str) -> ZoneRecord | None:
+    """What is known of a run that was killed before its record was written: its name holds its id."""
+    zone_id = zones.derived_id(name)
+    if zone_id is None or os.path.lexists(context.paths.record_file(name)):
+        return None
+    return ZoneRecord(
+        id=zone_id,
+        name=ZoneName(name),
+        installed=False,
+        created_at=0.0,
+        ids=None,
+        address=None,
+        gateway=None,
+        layers=(),
+        ephemeral=True,
+    )
 
 
 def _write_down(context: Context, record: ZoneRecord, exit_status: ExitStatus) -> None:

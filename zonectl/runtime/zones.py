@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zonectl import config as zone_files
 from zonectl.errors import NoSuchZone, StoreError
 from zonectl.model.config import NetworkMode
-from zonectl.model.names import ZONE_NAME, ZoneName
+from zonectl.model.names import ZONE_ID, ZONE_NAME, ZoneId, ZoneName
 from zonectl.model.steps import Binding
 from zonectl.network.addresses import first_host
 from zonectl.planning import plan
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from zonectl.model.config import ZoneConfig
-    from zonectl.model.names import ZoneId
     from zonectl.model.record import ZoneRecord
     from zonectl.planning import ZonePlan
     from zonectl.runtime.context import Context
@@ -110,6 +109,12 @@ def locked(context: Context, name: str, verb: str, *, known: bool = True) -> Ite
 def derived_name(name: ZoneName, zone_id: ZoneId) -> ZoneName:
     """A name for one of many zones of the same file: at most 63 characters, ending in the zone's id."""
     return ZoneName(f"{name[: 62 - len(zone_id)]}-{zone_id}")
+
+
+def derived_id(name: str) -> ZoneId | None:
+    """The id that a derived name ends in, if it is one."""
+    tail = name.rpartition("-")[2]
+    return ZoneId(tail) if ZONE_ID.match(tail) and tail != name else None
 
 
 def _check_there(context: Context, name: str) -> None:

@@ -80,6 +80,16 @@ def save_record(paths: Paths, record: ZoneRecord) -> None:
     documents.write_json(paths.record_file(record.name), _document(record), volatile=record.ephemeral)
 
 
+def make_folder(paths: Paths, name: str) -> None:
+    """Make the folder of an ephemeral zone, whose record comes later; nothing is synced.
+
+    Raises:
+        StoreError: it cannot be made.
+
+    """
+    _make_folder(paths.zone_dir(name))
+
+
 def load_record(paths: Paths, name: str) -> ZoneRecord:
     """The zone's record.
 
