@@ -50,6 +50,7 @@ _IFLA_MTU: Final = 4
 _IFLA_MASTER: Final = 10
 _IFLA_LINKINFO: Final = 18
 _IFLA_IFALIAS: Final = 20
+_IFLA_GROUP: Final = 27
 _IFLA_NET_NS_FD: Final = 28
 _IFLA_INFO_KIND: Final = 1
 _IFLA_INFO_DATA: Final = 2
@@ -97,7 +98,9 @@ class Link:
     master: int | None
 
 
-def make_veth(link: str, *, master: int, peer: str, mac: str, netns_fd: int, mtu: int | None) -> Request:
+def make_veth(
+    link: str, *, master: int, group: int, peer: str, mac: str, netns_fd: int, mtu: int | None
+) -> Request:
     """A pair of links: `link` here, up, a port of `master`; `peer`, down, born in the namespace of `netns_fd`.
 
     The peer cannot be up from the start: the kernel refuses it while its other end is being made (ENOTCONN).
@@ -118,6 +121,7 @@ def make_veth(link: str, *, master: int, peer: str, mac: str, netns_fd: int, mtu
             _IFINFOMSG.pack(0, 0, 0, IFF_UP, IFF_UP),
             text(_IFLA_IFNAME, link),
             u32(_IFLA_MASTER, master),
+            u32(_IFLA_GROUP, group),
             size,
             nested(_IFLA_LINKINFO, text(_IFLA_INFO_KIND, "veth"), data),
         )

@@ -4,7 +4,8 @@ Two tables, both named after the instance and made from its bridges alone, never
 and no stop of a zone touches a rule:
 
 - `bridge`: a frame's source address must be the one that goes with its link address (`addresses.zone_mac`), which
-  its port is locked to. Both are compared byte by byte, in a set of the 256 pairs of equal bytes.
+  its port is locked to. Both are compared byte by byte, in a set of the 256 pairs of equal bytes. And no frame goes
+  from or to an isolated zone but the host's: the kernel's own isolation of ports lets them meet open ones.
 - `inet`: nothing is forwarded to a zone but answers, and what leaves by another link is masqueraded.
 """
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 NFPROTO_INET: Final = 1
 NFPROTO_BRIDGE: Final = 7
+
+GROUP_ISOLATED: Final = 0x7A01
+"""The group (IFLA_GROUP) of the ports of isolated zones, by which rules know them."""
+
+GROUP_OPEN: Final = 0x7A02
+"""The group of the ports of zones that are not."""
 
 FAMILIES: Final = {NFPROTO_INET: "inet", NFPROTO_BRIDGE: "bridge"}
 
@@ -116,8 +123,9 @@ def inet_chains(bridges: tuple[BridgeRules, ...]) -> tuple[Chain, ...]:
 
 
 def pin_chains() -> tuple[Chain, ...]:
-    """The chains of table bridge: addresses pinned to link addresses, and nothing but ARP and IP."""
+    """The chains of table bridge: addresses pinned to link addresses, nothing but ARP and IP, isolated zones apart."""
     advertised = _same("th", _ADVERTISED_TAIL)
+    zones = f"{GROUP_ISOLATED}-{GROUP_OPEN}"
     return (
         Chain(
             name="pin_ipv4",
@@ -144,8 +152,16 @@ def pin_chains() -> tuple[Chain, ...]:
             name="prerouting",
             head="type filter hook prerouting priority -300; policy accept;",
             rules=(
-                f'iifname "z*" ether saddr & ff:ff:00:00:00:00 == {MAC_PREFIX_IPV4}:00:00:00:00 goto pin_ipv4',
-                f'iifname "z*" ether saddr & ff:ff:00:00:00:00 == {MAC_PREFIX_IPV6}:00:00:00:00 goto pin_ipv6',
+                f"iifgroup {zones} ether saddr & ff:ff:00:00:00:00 == {MAC_PREFIX_IPV4}:00:00:00:00 goto pin_ipv4",
+                f"iifgroup {zones} ether saddr & ff:ff:00:00:00:00 == {MAC_PREFIX_IPV6}:00:00:00:00 goto pin_ipv6",
+            ),
+        ),
+        Chain(
+            name="forward",
+            head="type filter hook forward priority -200; policy accept;",
+            rules=(
+                f"iifgroup {GROUP_ISOLATED} oifgroup {zones} drop",
+                f"iifgroup {GROUP_OPEN} oifgroup {GROUP_ISOLATED} drop",
             ),
         ),
     )

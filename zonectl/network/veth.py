@@ -10,6 +10,7 @@ from zonectl.errors import HostLacks, SyscallError
 from zonectl.network import rtnetlink, sysctl
 from zonectl.network.addresses import MAC_PREFIX_IPV4
 from zonectl.network.channel import open_channel
+from zonectl.network.ruleset import GROUP_ISOLATED, GROUP_OPEN
 
 if TYPE_CHECKING:
     from zonectl.network.channel import Channel
@@ -57,6 +58,7 @@ def _make(channel: Channel, step: MakeVeth, netns_fd: int) -> None:
     request = rtnetlink.make_veth(
         step.link,
         master=_bridge_index(step.bridge),
+        group=GROUP_ISOLATED if step.isolated else GROUP_OPEN,
         peer=step.peer,
         mac=step.mac,
         netns_fd=netns_fd,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from tests.kernel.network.world import (
     INSTANCE,
     OTHER_INSTANCE,
     World,
+    entered,
     in_threads,
     in_world,
     is_blocked,
@@ -61,6 +63,7 @@ BREAKAGES = [
     f"nft flush chain inet {TABLE} to_zbr0",
     f"nft flush chain inet {TABLE} from_zbr0",
     f"nft flush chain bridge {TABLE} pin_ipv4",
+    f"nft flush chain bridge {TABLE} forward",
     f"nft insert rule inet {TABLE} to_zbr0 accept",
     f"nft add table inet {TABLE} {{ flags dormant; }}",
     "sysctl -qw net.ipv4.ip_forward=0",
@@ -248,10 +251,6 @@ def _without_timers(text: str) -> str:
 
 def test_many_at_once_make_one() -> None:
     def test(world: World) -> None:
-        import threading  # noqa: PLC0415
-
-        from tests.kernel.network.world import entered  # noqa: PLC0415
-
         lock = threading.Lock()
 
         def share(_number: int) -> None:

@@ -57,7 +57,7 @@ def test_the_end_of_a_list_may_be_a_refusal() -> None:
 
 def test_the_pair_is_encoded_as_pyroute2_does() -> None:
     ours = rtnetlink.make_veth(
-        "z00000001a", master=7, peer="eth0", mac="02:7a:0a:4d:00:05", netns_fd=9, mtu=1400
+        "z00000001a", master=7, group=0x7A01, peer="eth0", mac="02:7a:0a:4d:00:05", netns_fd=9, mtu=1400
     )
     theirs = pyroute2_messages.ifinfmsg()
     theirs["flags"] = theirs["change"] = 1
@@ -72,6 +72,7 @@ def test_the_pair_is_encoded_as_pyroute2_does() -> None:
     theirs["attrs"] = [
         ("IFLA_IFNAME", "z00000001a"),
         ("IFLA_MASTER", 7),
+        ("IFLA_GROUP", 0x7A01),
         ("IFLA_MTU", 1400),
         (
             "IFLA_LINKINFO",

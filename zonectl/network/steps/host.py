@@ -118,7 +118,7 @@ class MakeVeth:
     """A pair of links: `link` is a port of `bridge`, `peer` with the link address `mac` is born inside the zone.
 
     The port accepts frames from `mac` alone (locked, with one static entry in the forwarding table), and, where it
-    is `isolated`, exchanges none with other isolated ports.
+    is `isolated`, exchanges none with other zones: it is in the group of links that the rules keep apart.
     """
 
     link: str
@@ -143,10 +143,11 @@ class MakeVeth:
     def calls(self) -> tuple[Call, ...]:
         """A message that makes the pair and one that guards the port, sent together; then the address it may use."""
         mtu = f" mtu={self.mtu}" if self.mtu else ""
+        group = f"group={'isolated' if self.isolated else 'open'}"
         peer = f"peer={self.peer} address={self.mac} net_ns_fd"
         guards = f"locked learning=0 unicast_flood=0 isolated={int(self.isolated)}"
         return (
-            netlink("RTM_NEWLINK", f"{self.link} kind=veth master={self.bridge} up{mtu} {peer}"),
+            netlink("RTM_NEWLINK", f"{self.link} kind=veth master={self.bridge} {group} up{mtu} {peer}"),
             *sysctl(self.ipv6_switch, "1"),
             netlink("RTM_NEWLINK", f"{self.link} slave_kind=bridge {guards}"),
             netlink("RTM_NEWNEIGH", f"{self.mac} dev {self.link} master static"),
