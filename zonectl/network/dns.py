@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from zonectl.model.config import NetworkMode
+
 if TYPE_CHECKING:
     from zonectl.model.config import NetworkConfig
 
@@ -22,7 +24,7 @@ def resolv_conf(config: NetworkConfig, host_text: str) -> str:
     from_host = [line.split() for line in host_text.splitlines() if line[:1].isalpha()]
     if config.dns:
         return "".join(f"nameserver {server}\n" for server in config.dns)
-    if config.mode.value == "host":
+    if config.mode is NetworkMode.HOST:
         return host_text
     servers = [words[1] for words in from_host if words[0] == "nameserver" and len(words) > 1]
     kept = [" ".join(words) for words in from_host if words[0] in _COPIED]
