@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from ctypes import c_int, c_uint, c_uint32, c_ulong, c_void_p
+import os
+from ctypes import c_int, c_size_t, c_uint, c_uint32, c_ulong, c_void_p
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from zonectl.errors import SyscallError
 from zonectl.kernel.libc import LIBC, SystemCall
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PR_SET_PDEATHSIG: Final = 1
 PR_GET_DUMPABLE: Final = 3
@@ -36,6 +40,14 @@ SECBIT_NO_CAP_AMBIENT_RAISE: Final = 1 << 6
 _LINUX_CAPABILITY_VERSION_3: Final = 0x20080522
 _NO_ID: Final = 0xFFFFFFFF
 
+_NUMBERS: Final = {"x86_64": (116, 117, 119)}
+_NUMBERS_ELSEWHERE: Final = (159, 147, 149)
+"""Of setgroups, setresuid, setresgid: asm/unistd_64.h, and asm-generic/unistd.h (aarch64, riscv64, loongarch64)."""
+
+_setgroups_number, _setresuid_number, _setresgid_number = _NUMBERS.get(os.uname().machine, _NUMBERS_ELSEWHERE)
+_setgroups = SystemCall("setgroups", c_size_t, c_void_p, number=_setgroups_number)
+_setresuid = SystemCall("setresuid", c_uint, c_uint, c_uint, number=_setresuid_number)
+_setresgid = SystemCall("setresgid", c_uint, c_uint, c_uint, number=_setresgid_number)
 _prctl = SystemCall("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 _capget = SystemCall("capget", c_void_p, c_void_p)
 _capset = SystemCall("capset", c_void_p, c_void_p)
@@ -154,6 +166,27 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
         half.permitted = permitted >> 32 * index & _NO_ID
         half.inheritable = inheritable >> 32 * index & _NO_ID
     _capset(ctypes.addressof(header), ctypes.addressof(halves), subject=f"{effective:#x}/{permitted:#x}")
+
+
+def setgroups(groups: Sequence[int]) -> None:
+    """Set the calling thread's supplementary groups; setgroups(2).
+
+    This one, setresuid and setresgid go by number. The C library's of that name pass the change on to its other
+    threads, and wait for them: for ever in a child of `process.clone`, if its parent had a second thread, which the
+    child does not have but the C library remembers.
+    """
+    array = (c_uint * len(groups))(*groups)
+    _setgroups(len(groups), ctypes.addressof(array), subject=" ".join(map(str, groups)))
+
+
+def setresuid(ruid: int, euid: int, suid: int) -> None:
+    """Set the calling thread's real, effective and saved user ids, -1 for those that stay; setresuid(2)."""
+    _setresuid(ruid, euid, suid, subject=f"{ruid} {euid} {suid}")
+
+
+def setresgid(rgid: int, egid: int, sgid: int) -> None:
+    """Set the calling thread's real, effective and saved group ids, -1 for those that stay; setresgid(2)."""
+    _setresgid(rgid, egid, sgid, subject=f"{rgid} {egid} {sgid}")
 
 
 def setfsuid(uid: int) -> int:

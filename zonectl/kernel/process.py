@@ -25,6 +25,9 @@ from zonectl.kernel.attributes import (
     set_securebits,
     setfsgid,
     setfsuid,
+    setgroups,
+    setresgid,
+    setresuid,
 )
 from zonectl.kernel.ending import ExitStatus, PidfdInfo, kill_and_reap, pidfd_exited, pidfd_info, wait_pidfd
 from zonectl.kernel.libc import LIBC_HOLDING_GIL, SystemCall, c_text, failed, shown
@@ -54,6 +57,9 @@ __all__ = [
     "set_securebits",
     "setfsgid",
     "setfsuid",
+    "setgroups",
+    "setresgid",
+    "setresuid",
     "wait_pidfd",
 ]
 
@@ -117,9 +123,11 @@ def clone(flags: int, *, cgroup_fd: int | None = None, sibling: bool = False) ->
     """Fork with new namespaces: (pid, pidfd) in the parent, who owns the pidfd; (0, -1) in the child.
 
     `flags` are the CLONE_NEW* wanted; with `cgroup_fd` the child is born in that group; a `sibling` becomes a
-    child of the caller's parent, and ends with the signal that the caller itself ends with. The caller must be
-    single-threaded: no other thread's locks are released in the child, and handlers of pthread_atfork(3) are not
-    run. clone(2); CLONE_INTO_CGROUP since Linux 5.7.
+    child of the caller's parent, and ends with the signal that the caller itself ends with. clone(2);
+    CLONE_INTO_CGROUP since Linux 5.7.
+
+    The caller should be single-threaded: a lock that another thread holds is never released in the child, where the
+    C library still remembers that thread (see `attributes.setgroups`). Handlers of pthread_atfork(3) are not run.
 
     Raises:
         SyscallError: clone3.
@@ -161,7 +169,7 @@ def _thread_id_address() -> int | None:
     """Where the C library caches the thread's id; None without CONFIG_CHECKPOINT_RESTORE.
 
     Without it the cache stays stale, which is harmless in a single-threaded process: it owns recursive mutexes
-    under a constant name, and raise(3) and setxid have asked the kernel since glibc 2.34.
+    under a constant name, and raise(3) asks the kernel since glibc 2.34.
     """
     address = c_void_p()
     try:

@@ -88,9 +88,10 @@ def set_window_size(fd: int, rows: int, columns: int) -> None:
 
 
 def make_controlling(slave: int) -> None:
-    """Begin a session whose controlling terminal is `slave`; setsid(2), TIOCSCTTY of ioctl_tty(2)."""
+    """Give this process's session, begun if it leads none, the controlling terminal `slave`; ioctl_tty(2)."""
     try:
-        os.setsid()
+        if os.getsid(0) != os.getpid():
+            os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
     except OSError as error:
         raise failed("TIOCSCTTY", error) from error
