@@ -9,13 +9,19 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from zonectl.errors import SyscallError, ZonectlError
-from zonectl.kernel import path
+from zonectl.kernel import mount, path
 from zonectl.model.ids import parse_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_FILE_BYTES = 1 << 20
 MAX_GROUPS = 64
+
+_KERNELS_OWN = frozenset({mount.PROC_SUPER_MAGIC, mount.SYSFS_MAGIC, mount.CGROUP2_SUPER_MAGIC})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +64,7 @@ def look_up(text: str, root: int) -> Account:
 def parse_passwd(text: str) -> list[Account]:
     """The accounts of a passwd(5) file; what is not a line of one is passed over."""
     accounts = []
-    for line in text.splitlines():
-        fields = line.split(":")
-        if len(fields) != 7 or not fields[0]:  # noqa: PLR2004 - passwd(5)
-            continue
+    for fields in _lines(text, 7):
         name, _, uid, gid, _, home, shell = fields
         try:
             known = Account(uid=parse_id(uid), gid=parse_id(gid), name=name, home=home or "/", shell=shell)
@@ -74,15 +77,21 @@ def parse_passwd(text: str) -> list[Account]:
 def parse_group(text: str) -> list[tuple[str, int, tuple[str, ...]]]:
     """The groups of a group(5) file as name, id, members; what is not a line of one is passed over."""
     groups = []
-    for line in text.splitlines():
-        fields = line.split(":")
-        if len(fields) != 4 or not fields[0]:  # noqa: PLR2004 - group(5)
-            continue
+    for fields in _lines(text, 4):
         try:
             groups.append((fields[0], parse_id(fields[2]), tuple(filter(None, fields[3].split(",")))))
         except ValueError:
             continue
     return groups
+
+
+def _lines(text: str, length: int) -> Iterator[list[str]]:
+    """The lines of so many fields, the first not empty. Nothing but a line feed ends one, as in the C library."""
+    for line in text.split("\n"):
+        fields = line.split(":")
+        # A NUL could neither be in the program's environment nor be a folder's name.
+        if len(fields) == length and fields[0] and "\0" not in line:
+            yield fields
 
 
 def _numeric(user: str, passwd: str) -> Account:
@@ -124,11 +133,24 @@ def _id(text: str) -> int:
 
 
 def _read(root: int, name: str) -> str:
+    """The text of a file of the zone's, up to the bound; empty where there is none that can be read."""
     try:
         descriptor = path.open_in_root(root, name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except SyscallError:
         return ""
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return ""
-        return file.read(MAX_FILE_BYTES).decode(errors="replace")
+    try:
+        return _contents(descriptor).decode(errors="replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
+
+
+def _contents(descriptor: int) -> bytes:
+    # A file of the kernel's is not one of the root's: reading some (/proc/kmsg) has effects, or never ends.
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode) or mount.fs_magic(descriptor) in _KERNELS_OWN:
+        return b""
+    content = bytearray()
+    while more := os.read(descriptor, MAX_FILE_BYTES - len(content)):
+        content += more
+    return bytes(content)

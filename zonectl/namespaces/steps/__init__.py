@@ -109,7 +109,9 @@ def inside_steps(
     `files` are the small files mounted over the root's own; `volatile` makes fsync in the root a no-op.
     """
     trees = tree_steps(config, binding, facts)
-    slots = {tree.path: tree.slot for tree in reversed(trees)}
+    # Without the layers: a root may be a folder that is also shown for another reason.
+    own = 0 if config.root.mode is RootMode.COPY else len(binding.layers)
+    slots = {tree.path: tree.slot for tree in reversed(trees[own:])}
     return (
         MakePrivate(),
         # Before the ids change: that makes this process undumpable, and its files in /proc the host root's.

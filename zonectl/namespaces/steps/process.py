@@ -129,8 +129,9 @@ class ShiftClocks:
 
 
 def _offset_line(clock: str, offset_s: float) -> str:
-    nanoseconds = round(offset_s * 1_000_000_000)
-    return f"{clock} {nanoseconds // 1_000_000_000} {nanoseconds % 1_000_000_000}\n"
+    # To the microsecond: a float of many days is not exact beyond.
+    seconds, microseconds = divmod(round(offset_s * 1_000_000), 1_000_000)
+    return f"{clock} {seconds} {microseconds * 1000}\n"
 
 
 def clone_flag(kind: str) -> str:
