@@ -1,0 +1,282 @@
+"""A zone from all sides: what is on disk of it, what the kernel says, and what that means."""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from zonectl import config as zone_files
+from zonectl.cgroups.tree import Tree
+from zonectl.cli.escape import escape
+from zonectl.cli.moments import exit_words, moment, span
+from zonectl.errors import StoreError, ZonectlError
+from zonectl.kernel import proc
+from zonectl.model.instance import zone_cgroup
+from zonectl.model.state import ZoneState
+from zonectl.model.units import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zonectl.cgroups.pressure import GroupPressure
+    from zonectl.cgroups.stats import GroupStats
+    from zonectl.cli.table import Style
+    from zonectl.kernel.proc import MountEntry
+    from zonectl.model.config import ZoneConfig
+    from zonectl.runtime.context import Context
+    from zonectl.runtime.status import ZoneStatus
+
+KINDS = ("user", "net", "uts", "ipc", "time")
+"""The namespaces that a zone may share with the host; the others are always its own."""
+
+_ALSO = {
+    "user": "its root is the host's root: it is no security boundary",
+    "net": "it sees and uses the host's network: it is no security boundary",
+    "uts": "it sees the host's name",
+    "ipc": "it sees the host's System V IPC and message queues",
+    "time": "its clocks are the host's",
+}
+_INDENT = "  "
+_LABEL = 11
+_MICROSECONDS = 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portrait:
+    """What was found. `config` is None where the zone's file cannot be read; `group` where it has no group."""
+
+    status: ZoneStatus
+    path: str
+    config: ZoneConfig | None
+    shared: tuple[str, ...]
+    group: str | None
+    pids: tuple[int, ...]
+    stats: GroupStats | None
+    pressure: GroupPressure | None
+    mounts: tuple[MountEntry, ...]
+    hints: tuple[str, ...]
+    now: float
+
+
+def take(context: Context, name: str) -> Portrait:
+    """The portrait of the zone `name`.
+
+    Raises:
+        NoSuchZone: there is none.
+
+    """
+    found = _status(context, name)
+    config = _config(context, name)
+    group = _group(context, found)
+    tree = Tree(context.facts.cgroup)
+    live = group is not None and tree.exists(group)
+    return Portrait(
+        status=found,
+        path=context.paths.zone_dir(name),
+        config=config,
+        shared=_shared(found, config),
+        group=tree.path(group) if group else None,
+        pids=tuple(tree.processes(group)) if group and live else (),
+        stats=tree.stats(group) if group and live else None,
+        pressure=tree.pressure(group) if group and live else None,
+        mounts=tuple(proc.mountinfo(found.live.pid)) if found.live else (),
+        hints=tuple(_hints(found)),
+        now=time.time(),
+    )
+
+
+def _status(context: Context, name: str) -> ZoneStatus:
+    from zonectl.runtime.status import ZoneStatus, status
+
+    try:
+        return status(context, name)
+    except StoreError as error:
+        return ZoneStatus(
+            name=name, state=ZoneState.INCOMPLETE, record=None, live=None, last=None, damaged=error.message
+        )
+
+
+def _config(context: Context, name: str) -> ZoneConfig | None:
+    from zonectl.runtime.zones import load_config
+
+    try:
+        return load_config(context, name)
+    except ZonectlError:  # an incomplete zone has none, a damaged one may have a bad one
+        return None
+
+
+def _group(context: Context, found: ZoneStatus) -> str | None:
+    if not context.facts.cgroup.mount or found.record is None:
+        return None
+    return zone_cgroup(context.instance, found.record.id)
+
+
+def _shared(found: ZoneStatus, config: ZoneConfig | None) -> tuple[str, ...]:
+    """The kinds of namespace that the zone shares with the host: by the kernel while it lives, else by its file."""
+    if found.live is not None:
+        ours, theirs = proc.namespace_ids("self"), proc.namespace_ids(found.live.pid)
+        return tuple(kind for kind in KINDS if kind in theirs and theirs[kind] == ours.get(kind))
+    if config is None:
+        return ()
+    return tuple(kind for kind in KINDS if not getattr(config.namespaces, kind))
+
+
+def _hints(found: ZoneStatus) -> Iterator[str]:
+    name = found.name
+    match found.state:
+        case _ if found.damaged:
+            yield f"its record is damaged: zonectl delete -f {name}"
+        case ZoneState.INCOMPLETE:
+            yield f"a create or delete was interrupted: zonectl delete {name}, or create it again"
+        case ZoneState.PAUSED:
+            yield f"zonectl resume {name}"
+        case ZoneState.READY:
+            yield f"zonectl start {name}"
+        case ZoneState.SHUTTING_DOWN:
+            yield f"zonectl wait {name}, or zonectl stop -t 0 {name}"
+    if found.last and found.last.oom_kills and found.live is None:
+        yield "processes were killed for memory: raise resources.memory"
+
+
+def as_data(taken: Portrait) -> dict[str, object]:
+    """The portrait for programs."""
+    record, live, last = taken.status.record, taken.status.live, taken.status.last
+    config = taken.config
+    return {
+        "id": record.id if record else None,
+        "name": taken.status.name,
+        "state": taken.status.state.value,
+        "path": taken.path,
+        "address": record.address if record else None,
+        "pid": live.pid if live else None,
+        "uptime_s": round(max(0.0, taken.now - live.started_at), 3) if live else None,
+        "last_exit": exit_words(last) or None,
+        "oom_kills": last.oom_kills if last else None,
+        "autostart": config.autostart if config else None,
+        "created_at": round(record.created_at, 3) if record else None,
+        "shared": list(taken.shared),
+        "cgroup": taken.group,
+        "ids": asdict(record.ids) if record and record.ids else None,
+        "gateway": record.gateway if record else None,
+        "layers": list(record.layers) if record else [],
+        "pids": list(taken.pids),
+        "mounts": [_mount_data(mount) for mount in taken.mounts],
+        "stats": asdict(taken.stats) if taken.stats else None,
+        "pressure": asdict(taken.pressure) if taken.pressure else None,
+        "warnings": list(record.warnings) if record else [],
+        "last": asdict(last) if last else None,
+        "damaged": taken.status.damaged,
+        "hints": list(taken.hints),
+        "config": tomllib.loads(zone_files.dumps(config)) if config else None,
+    }
+
+
+def _mount_data(mount: MountEntry) -> dict[str, object]:
+    return {
+        "target": mount.target,
+        "fstype": mount.fstype,
+        "source": mount.source,
+        "options": list(mount.options),
+    }
+
+
+def as_text(taken: Portrait, style: Style) -> list[str]:
+    """The portrait for people; every line is escaped."""
+    sections = (
+        ("", _facts(taken)),
+        ("shared with the host", _shared_lines(taken)),
+        ("used", _used(taken)),
+        ("waited (share of the last 10 s)", _waited(taken)),
+        ("mounts", _mount_lines(taken)),
+        ("hints", [f"{_INDENT}{hint}" for hint in taken.hints]),
+        ("configuration", _config_lines(taken)),
+    )
+    lines = [style.paint(f"{taken.status.name}: {taken.status.state.value}", "bold")]
+    for title, body in sections:
+        shown = [escape(line) for line in body]
+        if title and shown:
+            lines += ["", style.paint(title, "bold")]
+        lines += shown
+    return lines
+
+
+def _line(label: str, text: object) -> str:
+    return f"{_INDENT}{label:<{_LABEL}} {text}"
+
+
+def _facts(taken: Portrait) -> Iterator[str]:
+    record, live, last = taken.status.record, taken.status.live, taken.status.last
+    if taken.status.damaged:
+        yield _line("damaged", taken.status.damaged)
+    if record:
+        yield _line("id", record.id)
+        yield _line("created", moment(record.created_at))
+    yield _line("path", taken.path)
+    if live:
+        yield _line("pid", f"{live.pid}, up {span(taken.now - live.started_at)}")
+    if record and record.address:
+        yield _line("address", f"{record.address}, by {record.gateway}")
+    if record and record.ids:
+        yield _line(
+            "ids",
+            f"0-{record.ids.count - 1} are the host's {record.ids.first}-{record.ids.host_id(record.ids.count - 1)}",
+        )
+    if taken.group:
+        yield _line("cgroup", taken.group)
+    if last:
+        killed = f", {last.oom_kills} killed for memory" if last.oom_kills else ""
+        yield _line("last exit", f"{exit_words(last)}{killed}, {moment(last.ended_at)}")
+    for warning in record.warnings if record else ():
+        yield _line("warning", warning)
+
+
+def _shared_lines(taken: Portrait) -> list[str]:
+    return [f"{_INDENT}{kind}: shared with the host; {_ALSO[kind]}" for kind in taken.shared]
+
+
+def _used(taken: Portrait) -> Iterator[str]:
+    stats = taken.stats
+    if stats is None:
+        return
+    if taken.pids:
+        yield _line("processes", f"{len(taken.pids)}: {' '.join(map(str, taken.pids[:20]))}")
+    if stats.cpu:
+        throttled = f", throttled {stats.cpu.nr_throttled} times" if stats.cpu.nr_throttled else ""
+        yield _line("cpu", f"{stats.cpu.usage_us / _MICROSECONDS:.2f} s{throttled}")
+    if stats.memory:
+        limit = "no limit" if stats.memory.max_bytes is None else f"of {format_size(stats.memory.max_bytes)}"
+        yield _line("memory", f"{_mib(stats.memory.current_bytes)}, {limit}")
+        if stats.memory.events.oom_kill:
+            yield _line("oom kills", stats.memory.events.oom_kill)
+    if stats.pids:
+        limit = "no limit" if stats.pids.max is None else f"of {stats.pids.max}"
+        yield _line("pids", f"{stats.pids.current}, {limit}; refused {stats.pids.refused}")
+    for device in stats.io or ():
+        yield _line(
+            f"io {device.device}", f"read {_mib(device.read_bytes)}, written {_mib(device.write_bytes)}"
+        )
+
+
+def _mib(size_bytes: int) -> str:
+    return f"{size_bytes / (1 << 20):.1f}MiB"
+
+
+def _waited(taken: Portrait) -> Iterator[str]:
+    if taken.pressure is None:
+        return
+    for name in ("cpu", "memory", "io"):
+        found = getattr(taken.pressure, name)
+        if found is not None and found.some is not None:
+            yield _line(name, f"{found.some.avg10:.1f}%")
+
+
+def _mount_lines(taken: Portrait) -> list[str]:
+    return [f"{_INDENT}{mount.target} {mount.fstype} {','.join(mount.options)}" for mount in taken.mounts]
+
+
+def _config_lines(taken: Portrait) -> list[str]:
+    if taken.config is None:
+        return []
+    return [f"{_INDENT}{line}".rstrip() for line in zone_files.dumps(taken.config).splitlines()]

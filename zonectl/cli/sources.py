@@ -1,0 +1,86 @@
+"""Where a zone comes from: a file, or an image with everything else left to the defaults; and changes to either."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from zonectl import config
+from zonectl.cli import values
+from zonectl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Sequence
+
+    from zonectl.model.config import MountConfig, ZoneConfig
+
+_COMMAND_LINE = "command line"
+_NAME_LENGTH = 40
+
+
+def is_file(source: str) -> bool:
+    """Whether a word that may be a file or something else is a file."""
+    return "/" in source or source.endswith(".toml")
+
+
+def add_set(parser: ArgumentParser) -> None:
+    """Declare `--set`."""
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        type=values.change,
+        help="change the zone file: resources.memory=1GiB, mount[0].readonly=true",
+    )
+
+
+def load(source: str, changes: Sequence[str]) -> ZoneConfig:
+    """The zone of a file, or one of an image, with the changes of `--set`.
+
+    Raises:
+        ConfigError: the file, the image's name or a change has problems.
+
+    """
+    if is_file(source):
+        return config.load(source, changes).config
+    text = f'name = "{name_of(source)}"\n'
+    overrides = [f"root.image={source}", *changes]
+    return config.parse(text, file=_COMMAND_LINE, folder=os.getcwd(), overrides=overrides)
+
+
+def name_of(image: str) -> str:
+    """A zone's name after an image: "debian" for "debian:12"."""
+    bare = image.rpartition("/")[2].partition("@")[0].partition(":")[0].lower()
+    return re.sub(r"[^a-z0-9]+", "-", bare)[:_NAME_LENGTH].strip("-") or "zone"
+
+
+def amend(
+    zone: ZoneConfig,
+    *,
+    command: Sequence[str] = (),
+    env: Sequence[tuple[str, str]] = (),
+    mounts: Sequence[MountConfig] = (),
+) -> ZoneConfig:
+    """The zone with another command, and with more variables and mounts, read anew so that all rules are kept.
+
+    Raises:
+        ConfigError: it is no good zone any more.
+
+    """
+    amended = replace(
+        zone,
+        command=tuple(command) or zone.command,
+        env=tuple({**dict(zone.env), **dict(env)}.items()),
+        mounts=(*zone.mounts, *mounts),
+    )
+    if amended == zone:
+        return zone
+    try:
+        return config.parse(config.dumps(amended), file=_COMMAND_LINE, folder=os.getcwd())
+    except ConfigError as error:
+        # The lines are those of a text that nobody has seen.
+        raise ConfigError([replace(problem, line=None) for problem in error.problems]) from error

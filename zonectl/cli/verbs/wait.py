@@ -1,0 +1,79 @@
+"""wait: until a zone has ended."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from zonectl.cli import values
+from zonectl.errors import NoSuchZone, StateError, TimedOut
+from zonectl.kernel import process
+from zonectl.kernel.process import ExitStatus
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from zonectl.cli.setting import Setting
+    from zonectl.model.record import LiveNote
+    from zonectl.store.paths import Paths
+
+DESCRIPTION = """\
+Wait until the init of a zone has ended, and exit with its status: 128+N for signal N, 255 where nobody knows. Of a zone
+that does not run, it is the status of its last end.
+"""
+EXAMPLES = """\
+zonectl wait build
+zonectl wait --timeout 5min build
+"""
+
+_SETTLED_S = 5.0
+"""How long zoned is given to write down what it has seen."""
+
+_PAUSE_S = 0.02
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Declare what the verb takes."""
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=values.seconds, help="fail when it takes longer than this"
+    )
+    parser.add_argument("zone", metavar="ZONE", type=values.zone, help="the name of a zone")
+
+
+def run(options: Namespace, setting: Setting) -> int:
+    """Wait; gives the status of the zone's last end."""
+    from zonectl.runtime.status import open_init, status
+
+    found = status(setting.context(), options.zone)
+    pidfd = open_init(found.live) if found.live else None
+    if found.live is None or pidfd is None:
+        if found.last is None:
+            hint = f"zonectl start {options.zone}"
+            raise StateError(zone=options.zone, state=found.state.value, verb="wait", hint=hint)
+        return ExitStatus(status=found.last.status, signal=found.last.signal).code
+    try:
+        ended = process.wait_pidfd(pidfd, timeout_s=options.timeout)
+    finally:
+        os.close(pidfd)
+    if ended is None:
+        raise TimedOut("it has not ended", after_s=options.timeout, zone=options.zone)
+    return (_noted(setting.paths, options.zone, found.live) if ended.unknown else ended).code
+
+
+def _noted(paths: Paths, zone: str, live: LiveNote) -> ExitStatus:
+    """What its parent has seen and written down, for kernels that tell nobody else."""
+    from zonectl.store import records
+
+    deadline = time.monotonic() + _SETTLED_S
+    while time.monotonic() < deadline:
+        try:
+            last = records.load_last(paths, zone)
+        except NoSuchZone:
+            break
+        if last and last.ended_at >= live.started_at:
+            ended = ExitStatus(status=last.status, signal=last.signal)
+            if not ended.unknown:
+                return ended
+        time.sleep(_PAUSE_S)
+    return ExitStatus()
