@@ -43,7 +43,7 @@ def copy_tree(sources: Sequence[str], target: str) -> Copied:
     """Copy the folders `sources`, topmost first, merged as overlay would, to the folder `target`.
 
     `target` is made where it is missing, and must be empty. Owners, modes, times, hard links, holes and the
-    attributes of `xattrs` are kept. Other file systems mounted in a source are left out.
+    attributes of `xattrs` are kept. Other file systems mounted in a source are left out, and the target if it is in it.
 
     Raises:
         ImageError: a source is too deep, or cannot be read, or the target cannot be written.
@@ -70,6 +70,7 @@ class _Copying:
 
     def __init__(self, target_fd: int, copied: Copied, *, device: int) -> None:
         self._places = Places(target_fd)
+        self._target = os.fstat(target_fd)
         self._copied = copied
         self._device = device
         self._cloning = Cloning()
@@ -98,6 +99,8 @@ class _Copying:
         status = os.fstat(entry)
         if status.st_dev != self._device:
             self._skip(f"another file system at {shown(names)}")
+        elif os.path.samestat(status, self._target):
+            self._skip(f"the copy itself at {shown(names)}")
         elif stat.S_ISDIR(status.st_mode):
             self._folder_of(entry, target_parent, names)
         else:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 GIB = 2**30
 
-MAX_DEPTH = 200
-"""How deep folders may nest: every walk here holds descriptors for each level, 1024 of them being the usual limit."""
+MAX_DEPTH = 128
+"""How deep folders may nest: a walk holds four descriptors a level, and 1024 are the usual limit."""
 
 MAX_NAME_BYTES = 255
 """NAME_MAX of every file system that a zone can stand on."""

@@ -1,7 +1,8 @@
 """Archives unpacked in a child that is confined to the folder they go to.
 
     parent                                     child
-    pipe, spawn ─────────────────────────────▶ dies with its parent; closes every other descriptor
+    pipe, spawn ─────────────────────────────▶ born in pid, network and ipc namespaces of its own
+                                               closes every other descriptor, dies with its parent
                                                memory bounded, chroot to the folder, six capabilities left
                                                reads, decompresses, hashes, makes entries (`extract`)
     reads the report, at most 1 MiB  ◀──────── {"digest", "entries", …} or {"error"}
@@ -43,6 +44,8 @@ MAX_REPORT_BYTES: Final = 1024 * 1024
 
 # CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, SETFCAP (capabilities(7)): no MKNOD, no SYS_*.
 _CAPABILITIES: Final = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 31
+# Signals, abstract sockets and System V ipc reach nobody from there.
+_NAMESPACES: Final = process.CLONE_NEWPID | process.CLONE_NEWNET | process.CLONE_NEWIPC
 _DAMAGE = (tarfile.TarError, ValueError, OverflowError, EOFError, zlib.error, lzma.LZMAError, OSError)
 
 
@@ -65,10 +68,8 @@ def unpack(archive_fd: int, target_fd: int, *, limits: Limits) -> Unpacked:
     """
     reader, writer = os.pipe()
     try:
-        job = partial(
-            _child, os.getpid(), archive_fd=archive_fd, target_fd=target_fd, report_fd=writer, limits=limits
-        )
-        _pid, pidfd = process.spawn(job)
+        job = partial(_child, archive_fd, target_fd, report_fd=writer, limits=limits)
+        _pid, pidfd = process.spawn(job, flags=_NAMESPACES)
         os.close(writer)
         writer = -1
         try:
@@ -153,10 +154,10 @@ def _parsed(report: bytes) -> Unpacked:
     )
 
 
-def _child(parent: int, *, archive_fd: int, target_fd: int, report_fd: int, limits: Limits) -> int:
+def _child(archive_fd: int, target_fd: int, *, report_fd: int, limits: Limits) -> int:
     try:
         archive_fd, target_fd, report_fd = _keep_only(archive_fd, target_fd, report_fd)
-        _confine(parent, target_fd, limits)
+        _confine(target_fd, report_fd, limits=limits)
         report = _extract(archive_fd, target_fd, limits)
     except (ImageError, SyscallError) as error:
         report = {"error": error.message}
@@ -180,9 +181,10 @@ def _keep_only(*fds: int) -> list[int]:
     return kept
 
 
-def _confine(parent: int, target_fd: int, limits: Limits) -> None:
+def _confine(target_fd: int, report_fd: int, *, limits: Limits) -> None:
     attributes.set_pdeathsig(signal.SIGKILL)
-    if os.getppid() != parent:
+    if _is_unread(report_fd):
+        # The parent was gone before: its end sends nothing any more.
         raise ImageError("the command that unpacks has ended")
     _bound_memory(limits)
     try:
@@ -192,6 +194,12 @@ def _confine(parent: int, target_fd: int, limits: Limits) -> None:
         raise ImageError(f"cannot confine the unpacking: {error.strerror}", hint="it needs root") from error
     attributes.capset(_CAPABILITIES, _CAPABILITIES, 0)
     attributes.set_no_new_privs()
+
+
+def _is_unread(pipe_fd: int) -> bool:
+    poll = select.poll()
+    poll.register(pipe_fd, 0)
+    return bool(poll.poll(0))
 
 
 def _bound_memory(limits: Limits) -> None:

@@ -184,13 +184,14 @@ def fork() -> tuple[int, int]:
     return clone(0)
 
 
-def spawn(function: Callable[[], int]) -> tuple[int, int]:
+def spawn(function: Callable[[], int], *, flags: int = 0) -> tuple[int, int]:
     """Run `function` in a forked child, which exits with its result: the child's (pid, pidfd).
 
+    `flags` are the CLONE_NEW* that the child is born with.
     The child never returns from here: what `function` raises goes to standard error, and the status is 70.
     """
     _flush()  # or the child would write it again
-    pid, pidfd = fork()
+    pid, pidfd = clone(flags)
     if pid == 0:
         _run_and_exit(function)
     return pid, pidfd
