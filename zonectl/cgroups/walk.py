@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from zonectl.cgroups import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 MOST_GROUPS = 20_000
 """After so many a walk ends: a zone that makes groups as fast as they are listed cannot hold it up."""
@@ -21,7 +21,7 @@ MOST_GROUPS = 20_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def below(top: int) -> Iterator[tuple[int, str]]:
+def below(top: int) -> Generator[tuple[int, str], None, None]:
     """Every group below the open group `top`, those inside before those around them: (descriptor of parent, name).
 
     The descriptor is the walk's own, and good until the next is asked for. Names are as os.fsdecode gives them.

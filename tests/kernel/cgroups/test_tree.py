@@ -7,12 +7,13 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.kernel.cgroups.groups import PAYLOAD, ZONE, Ground, apart, eventually, fork_and_sleep, sleep
-from zonectl.cgroups import events, walk
+from zonectl.cgroups import events, removal, walk
 from zonectl.cgroups.steps import steps
 from zonectl.cgroups.steps.kinds import MakeGroup
 from zonectl.cgroups.tree import Tree
@@ -255,12 +256,53 @@ def test_groups_cannot_be_renamed(groups: Ground) -> None:
         groups.path("a").rename(groups.path("b"))
 
 
+def opened(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def test_a_walk_goes_on_after_groups_that_vanished(groups: Ground) -> None:
+    for number in range(10):
+        groups.path(f"a/{number}").mkdir(parents=True)
+    top = opened(groups.path("a"))
+    last, *others = walk.names(top)
+    found = walk.below(top)
+    try:
+        first = next(found)[1]
+        for name in set(others) - {first}:
+            groups.path(f"a/{name}").rmdir()
+        assert [name for _, name in found] == [last]
+    finally:
+        found.close()
+        os.close(top)
+
+
+def test_a_group_that_was_removed_while_open_has_none_below(groups: Ground) -> None:
+    groups.path("a").mkdir()
+    top = opened(groups.path("a"))
+    groups.path("a").rmdir()
+    try:
+        assert walk.names(top) == []
+        assert list(walk.below(top)) == []
+        assert walk.processes(top, recursive=True) == []
+    finally:
+        os.close(top)
+
+
+@pytest.mark.parametrize(("count", "more"), [(8, False), (9, True)])
+def test_an_error_names_eight_processes_at_most(groups: Ground, count: int, more: bool) -> None:
+    groups.make()
+    with ExitStack() as stack:
+        pids = sorted(stack.enter_context(groups.running(sleep)) for _ in range(count))
+        told = removal._who(str(groups.path(ZONE)))
+    assert told == f"pid {', '.join(map(str, pids[:8]))}" + " and more" * more
+
+
 def test_a_walk_ends_at_its_bound(groups: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "MOST_GROUPS", 5)
     groups.make()
     for number in range(10):
         (groups.path(PAYLOAD) / str(number)).mkdir()
-    top = os.open(groups.path(ZONE), os.O_RDONLY | os.O_DIRECTORY)
+    top = opened(groups.path(ZONE))
     try:
         assert len(list(walk.below(top))) == 5
     finally:
