@@ -26,7 +26,7 @@ from zonectl.errors import StateError, SyscallError
 from zonectl.kernel import attributes, path, proc, process
 from zonectl.namespaces import entering
 from zonectl.runtime import program, zones
-from zonectl.runtime.handshake import Channel
+from zonectl.runtime.handshake import Channel, failure
 from zonectl.runtime.status import open_init, require
 from zonectl.security import accounts
 from zonectl.security import attributes as restrictions
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from zonectl.runtime.frontend import Frontend
 
 FAILED_STATUS = 125
+_INTRODUCTIONS = ("BORN", "READY")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +122,27 @@ def _join(
         _be_helper(joining, init, theirs)
     theirs.close()
     try:
-        (pidfd,) = ours.expect("BORN")
+        heard = _introductions(ours)
     finally:
         process.wait_pidfd(helper)
         os.close(helper)
+    (pidfd,), fds = heard["BORN"], heard["READY"]
     held.callback(_end, pidfd)
-    fds = ours.expect("READY")
     return pidfd, ours, fds[0] if fds else None
+
+
+def _introductions(channel: Channel) -> dict[str, list[int]]:
+    """The descriptors that came with BORN and READY: helper and program say them in whatever order they run."""
+    heard: dict[str, list[int]] = {}
+    while len(heard) < len(_INTRODUCTIONS):
+        message, fds = channel.hear()
+        word = str(message.get("word"))
+        if word not in _INTRODUCTIONS:
+            for fd in (*fds, *(fd for known in heard.values() for fd in known)):
+                os.close(fd)
+            raise failure(message)
+        heard[word] = fds
+    return heard
 
 
 def _end(pidfd: int) -> None:
