@@ -47,6 +47,16 @@ def load_each(context: Context, names: Iterable[str], batch: Batch) -> dict[str,
     return found
 
 
+def is_up(context: Context, name: str) -> bool:
+    """Whether the zone runs, so that others may rely on it."""
+    from zonectl.runtime.status import status
+
+    try:
+        return status(context, name).state in _UP
+    except (NoSuchZone, StoreError):
+        return False
+
+
 def with_dependencies(
     context: Context, configs: dict[str, ZoneConfig], batch: Batch
 ) -> dict[str, ZoneConfig]:
@@ -54,8 +64,6 @@ def with_dependencies(
 
     A zone that depends on one that is not there fails, and so does what depends on it.
     """
-    from zonectl.runtime.status import status
-
     found, waiting = dict(configs), list(configs)
     while waiting:
         name = waiting.pop(0)
@@ -63,7 +71,7 @@ def with_dependencies(
             if needed in found or batch.codes.get(needed):
                 continue
             try:
-                if status(context, needed).state in _UP:
+                if is_up(context, needed):
                     continue
                 found[needed] = load(context, needed)
             except NoSuchZone:

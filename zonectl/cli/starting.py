@@ -22,14 +22,15 @@ def start_all(context: Context, names: Sequence[str], batch: Batch) -> None:
     named = order.load_each(context, names, batch)
     configs = order.with_dependencies(context, named, batch)
     for level in order.levels(configs):
-        sound = [name for name in level if _may_start(name, configs, batch)]
+        sound = [name for name in level if _may_start(context, configs[name], batch)]
         if sound:
             batch.each(sound, lambda name: start.start(context, name))
 
 
-def _may_start(name: str, configs: dict[str, ZoneConfig], batch: Batch) -> bool:
-    lacking = batch.failed(configs[name].depends_on)
+def _may_start(context: Context, config: ZoneConfig, batch: Batch) -> bool:
+    # One that failed because it runs already is up all the same.
+    lacking = [name for name in batch.failed(config.depends_on) if not order.is_up(context, name)]
     if lacking:
         reason = f"not started: it depends on {', '.join(lacking)}, which has not started"
-        batch.note(name, ZonectlError(reason, zone=name))
+        batch.note(config.name, ZonectlError(reason, zone=config.name))
     return not lacking
