@@ -20,7 +20,7 @@ AT_SYMLINK_NOFOLLOW: Final = 0x100
 AT_EMPTY_PATH: Final = 0x1000
 AT_RECURSIVE: Final = 0x8000
 
-PathLike = str | bytes
+PathLike = str | bytes | os.PathLike[str]
 
 
 class SystemCall:
@@ -38,8 +38,8 @@ class SystemCall:
         self._entry: Callable[..., int] = LIBC[name if number is None else "syscall"]
         self._leading: tuple[int, ...] = () if number is None else (number,)
         leading = () if number is None else (ctypes.c_long,)
-        self._entry.argtypes = (*leading, *argtypes)  # type: ignore[attr-defined]
-        self._entry.restype = ctypes.c_int if number is None else ctypes.c_long  # type: ignore[attr-defined]
+        self._entry.argtypes = (*leading, *argtypes)
+        self._entry.restype = ctypes.c_int if number is None else ctypes.c_long
 
     def __call__(self, *arguments: object, subject: str = "") -> int:
         """Make the call, again after EINTR; its result, never negative.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from dataclasses import dataclass
 from typing import Final
 
+from zonectl.kernel.libc import failed
+
+# EINVAL: a zombie, which has no mounts any more.
+_GONE: Final = {errno.ENOENT, errno.ESRCH, errno.EACCES, errno.EPERM, errno.EINVAL}
 _NAMESPACE_ID: Final = re.compile(r"\w+:\[(\d+)\]")
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
@@ -22,6 +27,10 @@ class SignalMasks:
     def handles(self, sig: int) -> bool:
         """Whether the process has a handler for `sig`."""
         return bool(self.caught >> (sig - 1) & 1)
+
+    def blocks(self, sig: int) -> bool:
+        """Whether `sig` is held back for the process, which may read it from a signalfd(2) as systemd does."""
+        return bool(self.blocked >> (sig - 1) & 1)
 
     def ignores(self, sig: int) -> bool:
         """Whether the process has asked to ignore `sig`."""
@@ -57,12 +66,14 @@ class MountEntry:
 
 
 def read(pid: int | str, name: str) -> str | None:
-    """The text of /proc/PID/`name`; None when the process is gone or hidden from us."""
+    """The text of /proc/PID/`name`; None when the process is gone, a zombie that has none, or hidden from us."""
     try:
         with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
             return os.fsdecode(file.readall() or b"")
-    except (FileNotFoundError, ProcessLookupError, PermissionError, NotADirectoryError):
-        return None
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise failed("read", error, f"/proc/{pid}/{name}") from error
 
 
 def start_ticks(pid: int) -> int | None:

@@ -257,7 +257,9 @@ def execveat(
 
     """
     environment = [f"{name}={value}" for name, value in env.items()]
-    _execveat(fd, c_text(path), _vector(argv), _vector(environment), flags, subject=shown(path) or argv[0])
+    _execveat(
+        fd, c_text(path), _vector(argv), _vector(environment), flags, subject=shown(path) or shown(argv[0])
+    )
 
 
 def _vector(texts: Sequence[PathLike]) -> ctypes.Array[c_char_p]:

@@ -174,8 +174,12 @@ def test_a_subreaper_adopts(in_child: InChild) -> None:
     def body() -> None:
         attributes.set_child_subreaper()
 
+        def late() -> int:
+            time.sleep(0.05)
+            return 6
+
         def parent() -> int:
-            process.spawn(lambda: time.sleep(0.05) or 6)
+            process.spawn(late)
             return 0
 
         _pid, pidfd = process.spawn(parent)

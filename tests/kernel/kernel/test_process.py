@@ -331,13 +331,12 @@ def test_execveat_of_what_is_not_there() -> None:
 
 
 def test_texts_with_a_nul_are_refused() -> None:
-    for attempt in (
-        lambda: process.sethostname("a\0b"),
-        lambda: process.execveat(libc.AT_FDCWD, "/bin/true", ["x\0y"], {}),
-    ):
-        with pytest.raises(SyscallError) as caught:
-            attempt()
-        assert caught.value.errno == errno.EINVAL
+    with pytest.raises(SyscallError) as caught:
+        process.sethostname("a\0b")
+    assert caught.value.errno == errno.EINVAL
+    with pytest.raises(SyscallError) as caught:
+        process.execveat(libc.AT_FDCWD, "/bin/true", ["x\0y"], {})
+    assert caught.value.errno == errno.EINVAL
 
 
 def test_host_names_have_64_bytes(in_child: InChild) -> None:
