@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zonectl.errors import CommandError, ImageError
 from zonectl.images import copy, layers, storage
 from zonectl.images.content import Cloning
-from zonectl.images.reference import Reference
+from zonectl.images.reference import Reference, parse
 from zonectl.kernel import command
 from zonectl.store import documents
 
@@ -126,9 +126,14 @@ def debian(
 
 
 def debian_reference(suite: str, variant: str = "minbase") -> Reference:
-    """`debian:12` for bookworm; other variants than minbase are in the tag: `debian:12-apt`."""
+    """`debian:12` for bookworm; other variants than minbase are in the tag: `debian:12-apt`.
+
+    Raises:
+        ImageError: the suite or the variant cannot be part of a tag.
+
+    """
     tag = _TAGS.get(suite, suite)
-    return Reference(name="debian", tag=tag if variant == "minbase" else f"{tag}-{variant}")
+    return parse(f"debian:{tag}" if variant == "minbase" else f"debian:{tag}-{variant}")
 
 
 def _ignore(_message: str) -> None:

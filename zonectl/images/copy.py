@@ -17,7 +17,8 @@ from zonectl.images import xattrs
 from zonectl.images.content import Cloning
 from zonectl.images.limits import MAX_DEPTH
 from zonectl.images.merging import clear_tree, is_opaque, is_whiteout
-from zonectl.images.places import Places, shown
+from zonectl.images.places import PARENT_MODE, Places, shown
+from zonectl.kernel.path import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV, openat2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from zonectl.images.places import Names
 
 _ENTRY: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+# NO_XDEV, not st_dev: on overlay a file's may differ from its folder's without any mount between.
+_RESOLVE: Final = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 MAX_SKIPPED_SHOWN = 20
@@ -57,9 +60,7 @@ def copy_tree(sources: Sequence[str], target: str) -> Copied:
             for source in reversed(sources):
                 # The root itself may be reached through links: its path is the operator's.
                 source_fd = opened.enter_context(_descriptor(source))
-                _Copying(target_fd, copied, device=os.fstat(source_fd).st_dev).folder(
-                    source_fd, target_fd, ()
-                )
+                _Copying(target_fd, copied).folder(source_fd, target_fd, ())
     except (OSError, SyscallError) as error:
         raise ImageError(f"cannot copy {sources[0]}: {getattr(error, 'strerror', None) or error}") from error
     return copied
@@ -68,11 +69,10 @@ def copy_tree(sources: Sequence[str], target: str) -> Copied:
 class _Copying:
     """The copying of one layer over what is there already."""
 
-    def __init__(self, target_fd: int, copied: Copied, *, device: int) -> None:
+    def __init__(self, target_fd: int, copied: Copied) -> None:
         self._places = Places(target_fd)
         self._target = os.fstat(target_fd)
         self._copied = copied
-        self._device = device
         self._cloning = Cloning()
         self._first: dict[tuple[int, int], Names] = {}
 
@@ -87,9 +87,13 @@ class _Copying:
 
     def _entry(self, source_parent: int, target_parent: int, names: Names) -> None:
         try:
-            entry = os.open(names[-1], _ENTRY, dir_fd=source_parent)
-        except FileNotFoundError:
-            return  # removed since the folder was listed
+            entry = openat2(source_parent, names[-1], _ENTRY, resolve=_RESOLVE)
+        except SyscallError as error:
+            if error.errno == errno.EXDEV:
+                self._mounted(target_parent, names)
+            elif error.errno != errno.ENOENT:  # removed since the folder was listed
+                raise
+            return
         try:
             self._entry_of(entry, target_parent, names)
         finally:
@@ -97,9 +101,7 @@ class _Copying:
 
     def _entry_of(self, entry: int, target_parent: int, names: Names) -> None:
         status = os.fstat(entry)
-        if status.st_dev != self._device:
-            self._skip(f"another file system at {shown(names)}")
-        elif os.path.samestat(status, self._target):
+        if os.path.samestat(status, self._target):
             self._skip(f"the copy itself at {shown(names)}")
         elif stat.S_ISDIR(status.st_mode):
             self._folder_of(entry, target_parent, names)
@@ -109,6 +111,13 @@ class _Copying:
                 return
             if not self._linked(status, target_parent, names):
                 self._make(entry, status, target_parent=target_parent, names=names)
+
+    def _mounted(self, target_parent: int, names: Names) -> None:
+        """Leave out what is mounted there, but keep the place: a zone's /proc goes where the host's was."""
+        self._skip(f"another file system at {shown(names)}")
+        fd = self._places.make(target_parent, names[-1])
+        os.fchmod(fd, PARENT_MODE)
+        os.close(fd)
 
     def _folder_of(self, entry: int, target_parent: int, names: Names) -> None:
         self._copied.entries += 1

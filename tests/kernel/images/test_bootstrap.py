@@ -48,6 +48,8 @@ def test_references_of_debian() -> None:
     assert str(bootstrap.debian_reference("bookworm")) == "debian:12"
     assert str(bootstrap.debian_reference("sid")) == "debian:sid"
     assert str(bootstrap.debian_reference("trixie", "apt")) == "debian:13-apt"
+    with pytest.raises(ImageError):
+        bootstrap.debian_reference("--option /etc")
 
 
 def test_debian_that_is_there_is_not_built_again(paths: Paths, tmp_path: Path) -> None:
