@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tests.vm import debian
 from tests.vm.lane import __main__ as lane
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def main(argv: Sequence[str]) -> int:
     """Run pytest in the lane; return its exit status, or the lane's when it fails."""
     for folder in COMPILED:
         compileall.compile_dir(ROOT / folder, quiet=1)
+    debian.make()
     return lane.main(["--", *pytest_command(argv)])
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 from zonectl.errors import SyscallError, ZonectlError
 from zonectl.kernel import mount, path
 from zonectl.namespaces.steps.mounts import (
+    FILES,
     STAGING,
     LockRoot,
     MakeDevices,
@@ -165,6 +166,7 @@ class Assembly:
 
     def _place_files(self, step: PlaceFiles) -> None:
         with _opened(_new_filesystem(step.filesystem)) as folder:
+            _move(folder, FILES)
             for target, text in step.files:
                 name = os.path.basename(target)
                 with _opened(os.open(name, _NEW_FILE, 0o644, dir_fd=folder)) as made:

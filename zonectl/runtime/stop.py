@@ -90,11 +90,13 @@ def end_init(
 
 
 def _heeds(context: Context, record: ZoneRecord, live: LiveNote, *, number: int) -> bool:
-    """Whether the signal can end the init: process 1 gets none that it does not handle, save SIGKILL (kill(2))."""
+    """Whether the signal can end the init: process 1 gets none that it neither handles nor blocks (kill(2))."""
     if live.parked or _is_frozen(context, record):
         return False
     masks = proc.signal_masks(live.pid)
-    return masks is not None and (masks.handles(number) or number == signal.SIGKILL)
+    if masks is None:
+        return False
+    return masks.handles(number) or masks.blocks(number) or number == signal.SIGKILL
 
 
 def _kill_all(context: Context, record: ZoneRecord, pidfd: int) -> ExitStatus:

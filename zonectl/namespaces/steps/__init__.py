@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from zonectl.model.config import MountKind, NetworkMode, RootMode
 from zonectl.model.ids import ZONE_IDS
 from zonectl.namespaces.steps.mounts import (
+    FILES,
     CloneTree,
     LockRoot,
     MakeDevices,
@@ -146,18 +147,18 @@ def _root_steps(
     config: ZoneConfig, binding: Binding, slots: dict[str, int], *, volatile: bool
 ) -> tuple[Step, ...]:
     if config.root.mode is RootMode.COPY:
-        return Stage(slots=(), names=("root",)), UseTree(slot=0)
+        return Stage(slots=(), names=("root", FILES)), UseTree(slot=0)
     lowers = tuple(range(len(binding.layers)))
     own = len(lowers)
     root = MountOverlay(name="root", lowers=lowers, upper=own, volatile=volatile)
     if not config.root.host:
-        return Stage(slots=(*lowers, own), names=("root",)), root
+        return Stage(slots=(*lowers, own), names=("root", FILES)), root
     usr_slot = slots["/usr"]
     usr = MountOverlay(
         name="usr", lowers=(usr_slot,), upper=own, upperdir="upper-usr", workdir="work-usr", volatile=volatile
     )
     locked = (LockRoot(target="/usr"),) if config.root.readonly else ()
-    staged = Stage(slots=(*lowers, own, usr_slot), names=("root", "usr"))
+    staged = Stage(slots=(*lowers, own, usr_slot), names=("root", "usr", FILES))
     return staged, root, usr, PlaceStaged(name="usr", target="/usr"), *locked
 
 

@@ -14,6 +14,9 @@ from zonectl.model.steps import Call, Side
 STAGING = "/tmp"  # noqa: S108 - a mount point in init's own namespace, under a tmpfs of its own before anything is made
 """Where init puts the root together; any folder that every host has and every id may search."""
 
+FILES = "files"
+"""Where, in the staging folder, the small files are kept: cloning from a mount without a place needs Linux 6.15."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloneTree:
@@ -312,6 +315,7 @@ class PlaceFiles:
         """One tmpfs; a file in it, and a bind mount, for each path."""
         return (
             *_filesystem(self.filesystem),
+            Call(name="move_mount", target=FILES, detail="tmpfs", man="mount(2)"),
             *(call for path, _ in self.files for call in _file(path)),
         )
 
