@@ -1,0 +1,219 @@
+"""The host before and after: mounts, links, firewall, groups, namespaces, processes, descriptors and files.
+
+Other programs of the host go on meanwhile, other instances of zonectl among them. What carries the mark of another
+instance is theirs. Of processes, and of the namespaces that they keep, those count that descend from this one, carry
+our mark, or have lost their parent within namespaces that were not there before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from tests.requirements import cgroup2_mount
+from zonectl.model.instance import Instance
+
+PATIENCE_S = 8.0
+_KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
+_FOLDERS = ("/run", "/run/netns", "/run/zonectl", "/var/lib/zonectl", "/dev/shm")
+_OTHERS = re.compile(r"zonectl[-_:](?!test\b)([0-9a-f]{6})\b")
+
+
+@dataclass(frozen=True)
+class Process:
+    """One line of the table of processes."""
+
+    pid: int
+    start: int
+    parent: int
+    group: str
+    words: str
+    namespaces: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was there; each field a set of lines that are to be the same afterwards."""
+
+    mounts: frozenset[str]
+    links: frozenset[str]
+    addresses: frozenset[str]
+    firewall: frozenset[str]
+    groups: frozenset[str]
+    files: frozenset[str]
+    descriptors: frozenset[str]
+    processes: frozenset[str]
+    namespaces: frozenset[str]
+
+    def difference(self, after: Snapshot) -> list[str]:
+        """What is there in one of both only."""
+        lines = []
+        for each in fields(self):
+            was, is_now = getattr(self, each.name), getattr(after, each.name)
+            lines += [f"{each.name}: gone: {line}" for line in sorted(was - is_now)]
+            lines += [f"{each.name}: left: {line}" for line in sorted(is_now - was)]
+        return lines
+
+
+class Host:
+    """The host as the instance whose state is below `folder` finds it; made before anything of the instance is."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = str(folder)
+        self._mark = Instance(root=f"{folder}/root").id
+        self._known = _all_namespaces()
+        self._before = self.snapshot()
+
+    def snapshot(self) -> Snapshot:
+        """What is there now."""
+        processes = [each for each in table() if self._is_ours(each)]
+        ours = {name for each in processes for name in each.namespaces}
+        return Snapshot(
+            mounts=frozenset(self._mounts()),
+            links=frozenset(self._links()),
+            addresses=frozenset(self._addresses()),
+            firewall=frozenset(self._firewall()),
+            groups=frozenset(self._groups()),
+            files=frozenset(_files()),
+            descriptors=frozenset(_descriptors()),
+            processes=frozenset(f"{each.pid} {each.start} {each.words}" for each in processes),
+            namespaces=frozenset(ours - self._known),
+        )
+
+    def check(self) -> None:
+        """See that the host is as it was; the kernel reaps network namespaces a little later."""
+        deadline = time.monotonic() + PATIENCE_S
+        while left := self._before.difference(self.snapshot()):
+            assert time.monotonic() < deadline, "the host has changed:\n" + "\n".join(left)
+            time.sleep(0.1)
+
+    def changes(self) -> list[str]:
+        """What is different right now."""
+        return self._before.difference(self.snapshot())
+
+    def _is_theirs(self, text: str) -> bool:
+        return any(mark != self._mark for mark in _OTHERS.findall(text)) or "zonectl-test" in text
+
+    def _is_ours(self, process: Process) -> bool:
+        if process.pid == os.getpid():
+            return False
+        if self._folder in process.words or self._mark in process.group:
+            return True
+        if self._is_theirs(process.group) or "zoned start" in process.words:
+            return False
+        orphan = process.parent == 1
+        return _descends(process.pid) or (orphan and bool(process.namespaces - self._known))
+
+    def _mounts(self) -> list[str]:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+        # Without the numbers of mount and parent, and without the peer group.
+        return [" ".join(line.split(" - ")[0].split()[2:6]) + line.partition(" - ")[2] for line in lines]
+
+    def _links(self) -> list[str]:
+        links = json.loads(_output("ip", "-json", "-details", "link"))
+        aliases = {link["ifname"]: link.get("ifalias", "") for link in links}
+        return [
+            f"{link['ifindex']} {link['ifname']} {link.get('master', '')} {link.get('ifalias', '')}"
+            for link in links
+            if not self._is_theirs(link.get("ifalias", "") + aliases.get(link.get("master", ""), ""))
+        ]
+
+    def _addresses(self) -> list[str]:
+        links = json.loads(_output("ip", "-json", "-details", "address"))
+        return [
+            f"{link['ifname']} {info['local']}/{info['prefixlen']}"
+            for link in links
+            if not self._is_theirs(link.get("ifalias", ""))
+            for info in link["addr_info"]
+        ]
+
+    def _firewall(self) -> list[str]:
+        tables = _output("nft", "list", "tables").splitlines()
+        kept = [table for table in tables if not self._is_theirs(table)]
+        return [_output("nft", "--stateless", "list", *table.split(), quiet=True) for table in kept]
+
+    def _groups(self) -> list[str]:
+        mount = cgroup2_mount()
+        assert mount is not None
+        found = (os.path.relpath(folder, mount) for folder, _, _ in os.walk(mount))
+        return [name for name in found if not self._is_theirs(name)]
+
+
+def table() -> list[Process]:
+    """Every process that can be read; a zombie counts, a thread of the kernel does not."""
+    return [found for entry in os.listdir("/proc") if entry.isdecimal() and (found := _process(int(entry)))]
+
+
+def _process(pid: int) -> Process | None:
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+        state = after_name.split()
+        if state[1] == "2" or pid == 2:
+            return None
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        groups = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return Process(
+        pid=pid,
+        start=int(state[19]),
+        parent=int(state[1]),
+        group=groups.rpartition("0::")[2].strip(),
+        words=words,
+        namespaces=frozenset(_namespaces(pid)),
+    )
+
+
+def _namespaces(pid: int) -> list[str]:
+    found = []
+    for kind in _KINDS:
+        try:
+            found.append(os.readlink(f"/proc/{pid}/ns/{kind}"))
+        except OSError:  # it has ended; a zombie has none
+            return []
+    return found
+
+
+def _all_namespaces() -> frozenset[str]:
+    return frozenset(name for each in table() for name in each.namespaces)
+
+
+def _descends(pid: int) -> bool:
+    while pid > 1:
+        if pid == os.getpid():
+            return True
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        pid = int(stat.rpartition(")")[2].split()[1])
+    return False
+
+
+def _files() -> list[str]:
+    found = []
+    for folder in _FOLDERS:
+        if os.path.isdir(folder):
+            found += [f"{folder}/{name}" for name in os.listdir(folder)]
+    return found
+
+
+def _descriptors() -> list[str]:
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            found.append(f"{fd} {os.readlink(f'/proc/self/fd/{fd}')}")
+        except FileNotFoundError:  # that of the listing itself
+            continue
+    return found
+
+
+def _output(*argv: str, quiet: bool = False) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert quiet or done.returncode == 0, done.stderr
+    return done.stdout
