@@ -111,7 +111,7 @@ _clone3: Any = LIBC_HOLDING_GIL["syscall"]
 _clone3.argtypes = (c_long, c_void_p, c_ulong)
 _clone3.restype = c_long
 
-# Looked up here and not in the child, where that would touch, and so copy, 57 more pages of memory.
+# Looked up here and not in the child, where that would touch, and so copy, 43 more pages of memory.
 _before_fork, _after_fork_parent, _after_fork_child = (
     ctypes.pythonapi[f"PyOS_{hook}"] for hook in ("BeforeFork", "AfterFork_Parent", "AfterFork_Child")
 )
