@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from zonectl.errors import SyscallError, ZonectlError
 from zonectl.kernel import mount, path
+from zonectl.namespaces.steps.contents import MakeDevices, MountFilesystem, PlaceFiles
 from zonectl.namespaces.steps.mounts import (
     FILES,
     STAGING,
     LockRoot,
-    MakeDevices,
     MakePrivate,
-    MountFilesystem,
     MountOverlay,
-    PlaceFiles,
     PlaceStaged,
     PlaceTree,
     Stage,

@@ -15,11 +15,10 @@ from tests.unit.planning.plans import BOUND, CONFIGS, FACTS, MOUNTS, WEB, plan_o
 from zonectl.model.config import MountKind, NamespacesConfig, RootConfig, RootMode, ZoneConfig
 from zonectl.model.ids import ZONE_IDS
 from zonectl.namespaces.steps import inside_steps, namespace_kinds, tree_steps
+from zonectl.namespaces.steps.contents import MakeDevices, MountFilesystem
 from zonectl.namespaces.steps.mounts import (
     CloneTree,
     LockRoot,
-    MakeDevices,
-    MountFilesystem,
     MountOverlay,
     PlaceTree,
     Stage,
@@ -28,9 +27,10 @@ from zonectl.namespaces.steps.mounts import (
 from zonectl.namespaces.steps.process import ShiftClocks, clone_flag
 
 if TYPE_CHECKING:
-    from zonectl.model.steps import Step
-    from zonectl.model.facts import HostFacts
     from collections.abc import Iterable
+
+    from zonectl.model.facts import HostFacts
+    from zonectl.model.steps import Step
 
 few = settings(max_examples=25)
 layers = st.lists(st.sampled_from(["/l/a", "/l/b", "/usr", "/sys", "/dev/mqueue"]), min_size=1, max_size=4)

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 from zonectl.model.config import MountKind, NetworkMode, RootMode
 from zonectl.model.ids import ZONE_IDS
+from zonectl.namespaces.steps.contents import MakeDevices, MountFilesystem, PlaceFiles
 from zonectl.namespaces.steps.mounts import (
     FILES,
     CloneTree,
     LockRoot,
-    MakeDevices,
     MakePrivate,
-    MountFilesystem,
     MountOverlay,
-    PlaceFiles,
     PlaceStaged,
     PlaceTree,
     Stage,
