@@ -7,9 +7,7 @@ them; the zone's ids before the pid namespace; and the pid namespace last, for i
 
 from __future__ import annotations
 
-import os
-
-from zonectl.kernel import proc, process
+from zonectl.kernel import attributes, proc, process
 
 _KINDS = {
     "user": process.CLONE_NEWUSER,
@@ -48,6 +46,6 @@ def enter(pidfd: int, *, pid: int) -> None:
 
 def become_root() -> None:
     """Take ids 0 of the user namespace that this process is in, and no supplementary group."""
-    os.setgroups([])
-    os.setresgid(0, 0, 0)
-    os.setresuid(0, 0, 0)
+    attributes.setgroups(())
+    attributes.setresgid(0, 0, 0)
+    attributes.setresuid(0, 0, 0)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import secrets
 import time
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zonectl.errors import NoSuchZone, ZoneExists
+from zonectl.errors import ZoneExists
 from zonectl.model.config import NetworkMode
 from zonectl.model.names import ZoneId
 from zonectl.model.record import ZoneRecord
 from zonectl.planning import warnings
 from zonectl.runtime import roots, zones
-from zonectl.runtime.remains import discard
+from zonectl.runtime.remains import discard, discard_installed, is_unborn
+from zonectl.runtime.undo import Undo
 from zonectl.store import documents, idranges, leases, records
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def create(context: Context, config: ZoneConfig, text: str) -> ZoneRecord:
     with zones.locked(context, name, "create", known=False):
         _make_way(context, name)
         record = replace(begin(config), warnings=refused_or_warned)
-        with ExitStack() as undo:
+        with Undo() as undo:
             undo.callback(discard, context, record)
             records.save_record(context.paths, record)
             record = allocate(context, config, record)
@@ -48,7 +48,7 @@ def create(context: Context, config: ZoneConfig, text: str) -> ZoneRecord:
             documents.write_text(context.paths.zone_file(name), text)
             record = replace(record, installed=True)
             records.save_record(context.paths, record)
-            undo.pop_all()
+            undo.keep()
     return record
 
 
@@ -92,12 +92,9 @@ def allocate(context: Context, config: ZoneConfig, record: ZoneRecord) -> ZoneRe
 
 def _make_way(context: Context, name: str) -> None:
     """Refuse a name that is taken; remove what an interrupted create or delete left of it."""
-    try:
-        found = records.load_record(context.paths, name)
-    except NoSuchZone:
-        zones.make_run_dir(context, name)
+    if is_unborn(context, name):
         return
+    found = records.load_record(context.paths, name)
     if found.installed:
         raise ZoneExists(name)
-    discard(context, found)
-    zones.make_run_dir(context, name)
+    discard_installed(context, found)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
-from zonectl.errors import ZonectlError
+from zonectl.errors import SyscallError, ZonectlError
 from zonectl.namespaces import idmap, trees
 from zonectl.namespaces.steps.process import WriteIdMap
 from zonectl.network import shared, veth
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zonectl.network.steps import SharedStep
     from zonectl.planning import ZonePlan
     from zonectl.runtime.context import Context
+    from zonectl.runtime.undo import Undo
 
 
 class Effects:
@@ -34,12 +35,13 @@ class Effects:
     it by the zone's names.
     """
 
-    def __init__(self, context: Context, name: str, undo: ExitStack) -> None:
+    def __init__(self, context: Context, name: str, undo: Undo) -> None:
         self._context = context
         self._zone = name
         self._undo = undo
         self._tree = Tree(context.facts.cgroup)
         self._journal = Journal(context.paths.journal_file(name))
+        undo.callback(self._journal.clear)
 
     def share(self, steps: Sequence[SharedStep]) -> None:
         """Have what the instance's zones share: made where it is missing, kept when the start fails."""
@@ -87,10 +89,6 @@ class Effects:
             found.append(tree)
         return found
 
-    def forget(self) -> None:
-        """The zone has ended and all of it is undone: clear its journal."""
-        self._journal.clear()
-
     def _note(self, step: Step) -> None:
         self._journal.append(type(step).__name__, {"summary": step.summary})
 
@@ -118,4 +116,7 @@ def _wire(step: MakeVeth, pid: int) -> None:
 
 
 def _open(path: str) -> int:
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SyscallError("open", error.errno or 0, path) from error

@@ -21,6 +21,7 @@ from zonectl.store import records
 if TYPE_CHECKING:
     from zonectl.planning import ZonePlan
     from zonectl.runtime.context import Context
+    from zonectl.runtime.undo import Undo
 
 CATATONIT = "/usr/bin/catatonit"
 
@@ -50,7 +51,7 @@ class Launched:
         self.channel.close()
 
 
-def launch(context: Context, name: str, plan: ZonePlan, *, equipment: Equipment, undo: ExitStack) -> Launched:
+def launch(context: Context, name: str, plan: ZonePlan, *, equipment: Equipment, undo: Undo) -> Launched:
     """Make the zone's platform and its init, up to where init is ready.
 
     Everything made is undone by `undo`; the zone's note of its init is written, so that whoever comes after a kill

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zonectl.cgroups.tree import Tree
 from zonectl.errors import StoreError
 from zonectl.network import shared
-from zonectl.store import idranges, leases, records
+from zonectl.store import documents, idranges, leases, records
 from zonectl.store.locks import lock
 
 if TYPE_CHECKING:
@@ -24,16 +24,33 @@ def discard(context: Context, record: ZoneRecord) -> None:
     The record goes last, and the allocators before it: a kill in between leaves a zone that can be deleted again,
     never an id range or an address that belongs to nobody.
     """
+    discard_installed(context, record)
+    _remove_tree(context.paths.run_zone_dir(record.name))
+
+
+def discard_installed(context: Context, record: ZoneRecord) -> None:
+    """As `discard`, but for the run folder: who goes on to work on the name needs the lock that is in it."""
     name = record.name
     _remove_tree(context.paths.zone_dir(name), spare=os.path.basename(context.paths.record_file(name)))
     leases.release(context.paths, record.id)
     idranges.release(context.paths, record.id)
     _remove_tree(context.paths.zone_dir(name))
-    _remove_tree(context.paths.run_zone_dir(name))
+
+
+def is_unborn(context: Context, name: str) -> bool:
+    """Whether nothing was ever recorded of `name`, nor made for it: a create, run or delete was killed.
+
+    The record is the first thing in a zone's folder and the last; a folder that holds more but no record is damaged.
+    """
+    try:
+        found = os.listdir(context.paths.zone_dir(name))
+    except FileNotFoundError:
+        return True
+    return all(entry.startswith(documents.TEMPORARY) for entry in found)
 
 
 def discard_damaged(context: Context, name: str) -> None:
-    """Remove the zone `name` whose record cannot be read. Its id is unknown: what has no owner is gc's to find."""
+    """Remove the zone `name` that has no record to read. Its id is unknown: what has no owner is gc's to find."""
     _remove_tree(context.paths.zone_dir(name))
     _remove_tree(context.paths.run_zone_dir(name))
 

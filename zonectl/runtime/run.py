@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,16 +16,20 @@ from zonectl.runtime.create import allocate, begin
 from zonectl.runtime.initial import Equipment
 from zonectl.runtime.launch import launch, open_reaper
 from zonectl.runtime.remains import discard, teardown_when_last
-from zonectl.runtime.settle import settle
+from zonectl.runtime.settle import sweep
+from zonectl.runtime.undo import Undo
 from zonectl.runtime.zones import Zone
 from zonectl.store import documents, records
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zonectl.kernel.process import ExitStatus
     from zonectl.model.config import ZoneConfig
     from zonectl.model.record import ZoneRecord
     from zonectl.runtime.context import Context
     from zonectl.runtime.frontend import Frontend
+    from zonectl.runtime.launch import Launched
 
 
 def run(
@@ -47,10 +51,13 @@ def run(
     record = replace(record, name=name)
     config = replace(config, name=name, hostname=config.hostname or config.name)
     try:
-        with zones.locked(context, name, "run", known=False), ExitStack() as undo:
-            undo.callback(discard, context, record)
-            zone = _install(context, config, record)
-            return _run(context, zone, frontend, terminal_type=terminal_type)
+        with Undo() as undo:
+            with zones.locked(context, name, "run", known=False):
+                undo.callback(_clear_away, context, record)
+                zone = _install(context, config, record)
+                launched = _launch(context, zone, frontend, undo=undo, terminal_type=terminal_type)
+            # The lock is not held while it runs: others may stop, pause or change it.
+            return frontend.wait(launched.pidfd, _deliverer(launched.pidfd))
     finally:
         # With zoned there, what zones share is kept for the next run until zoned leaves.
         if context.warden is None:
@@ -72,25 +79,34 @@ def _install(context: Context, config: ZoneConfig, record: ZoneRecord) -> Zone:
     return Zone(record=record, config=config)
 
 
-def _run(context: Context, zone: Zone, frontend: Frontend, *, terminal_type: str | None) -> ExitStatus:
+def _launch(
+    context: Context, zone: Zone, frontend: Frontend, *, undo: Undo, terminal_type: str | None
+) -> Launched:
     plan = zones.plan_of(context, zone)
-    with ExitStack() as undo:
-        equipment = _equipment(zone, frontend, undo, terminal_type=terminal_type)
-        launched = launch(context, zone.record.name, plan, equipment=equipment, undo=undo)
-        if launched.master is not None:
-            frontend.attach(launched.master)
-        launched.execute()
-
-        def deliver(number: int) -> None:
-            with suppress(SyscallError):
-                process.pidfd_send_signal(launched.pidfd, number)
-
-        exit_status = frontend.wait(launched.pidfd, deliver)
-        settle(context, zone.record, exit_status)
-    return exit_status
+    equipment = _equipment(zone, frontend, undo, terminal_type=terminal_type)
+    launched = launch(context, zone.record.name, plan, equipment=equipment, undo=undo)
+    if launched.master is not None:
+        frontend.attach(launched.master)
+    launched.execute()
+    return launched
 
 
-def _equipment(zone: Zone, frontend: Frontend, undo: ExitStack, *, terminal_type: str | None) -> Equipment:
+def _deliverer(pidfd: int) -> Callable[[int], None]:
+    def deliver(number: int) -> None:
+        with suppress(SyscallError):
+            process.pidfd_send_signal(pidfd, number)
+
+    return deliver
+
+
+def _clear_away(context: Context, record: ZoneRecord) -> None:
+    """Remove all of the zone; a stop or a recovery may have done so already."""
+    with zones.locked(context, record.name, "run", known=False):
+        sweep(context, record)
+        discard(context, record)
+
+
+def _equipment(zone: Zone, frontend: Frontend, undo: Undo, *, terminal_type: str | None) -> Equipment:
     equipment = Equipment(env=zone.config.env, bound_to_parent=True)
     if terminal_type is None:
         equipment = replace(equipment, streams=frontend.streams())

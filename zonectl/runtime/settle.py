@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
-from zonectl.errors import NoSuchZone, ZonectlError
+from zonectl.errors import Busy, NoSuchZone, ZonectlError
 from zonectl.kernel.process import ExitStatus
 from zonectl.model.instance import zone_cgroup
-from zonectl.model.names import ZoneName
+from zonectl.model.names import ZONE_NAME, ZoneName
 from zonectl.model.record import LastExit, ZoneRecord
 from zonectl.runtime import zones
-from zonectl.runtime.remains import discard
+from zonectl.runtime.remains import discard, discard_damaged, is_unborn
 from zonectl.runtime.status import alive, open_init
 from zonectl.store import records
 from zonectl.store.journal import Journal
@@ -95,17 +95,30 @@ def recover(context: Context) -> list[ZonectlError]:
     A zone that a command works on at the moment is left to it.
     """
     failures = []
-    for name in records.list_names(context.paths):
+    for name in _names(context):
         try:
             _recover(context, name)
+        except Busy:
+            continue
         except ZonectlError as error:
             failures.append(error)
     return failures
 
 
+def _names(context: Context) -> list[str]:
+    """Zones on disk, and what only has a folder in the run root."""
+    running: list[str] = []
+    with suppress(FileNotFoundError):
+        running = [name for name in os.listdir(context.paths.run_zones_dir) if ZONE_NAME.match(name)]
+    return sorted({*records.list_names(context.paths), *running})
+
+
 def _recover(context: Context, name: str) -> None:
     with lock(context.paths.lock_file(name), verb="recover", zone=name, timeout_s=0):
         if alive(context, name) is not None:
+            return
+        if is_unborn(context, name) and zones.derived_id(name) is None:
+            discard_damaged(context, name)
             return
         record = _unrecorded(context, name) or records.load_record(context.paths, name)
         settle(context, record)

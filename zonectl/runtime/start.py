@@ -16,6 +16,7 @@ from zonectl.runtime.initial import Equipment
 from zonectl.runtime.launch import launch, open_reaper
 from zonectl.runtime.settle import settle
 from zonectl.runtime.status import require
+from zonectl.runtime.undo import Undo
 from zonectl.store import records
 
 if TYPE_CHECKING:
@@ -58,13 +59,13 @@ def _bring_up(context: Context, zone: Zone, *, parked: bool) -> None:
     settle(context, zone.record)
     plan = zones.plan_of(context, zone)
     zones.make_run_dir(context, zone.record.name)
-    with ExitStack() as undo, ExitStack() as held:
+    with Undo() as undo, ExitStack() as held:
         equipment = _equipment(context, zone, held, parked=parked)
         launched = launch(context, zone.record.name, plan, equipment=equipment, undo=undo)
         if not parked:
             launched.execute()
         _hand_over(context, zone, launched)
-        undo.pop_all()
+        undo.keep()
 
 
 def _hand_over(context: Context, zone: Zone, launched: Launched) -> None:

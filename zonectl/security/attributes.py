@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import prctl
-
 from zonectl.errors import SyscallError, ZonectlError
+from zonectl.kernel import attributes
 from zonectl.security import capabilities
 
 if TYPE_CHECKING:
@@ -27,18 +26,22 @@ def apply(step: Restrict, account: Account) -> None:
         ZonectlError: the working directory is not in the zone.
 
     """
-    try:
-        os.umask(step.umask)
-        if not step.own_ids:
-            capabilities.bound(capabilities.SHARED_IDS)
-        os.setgroups(account.groups)
-        os.setresgid(account.gid, account.gid, account.gid)
-        os.setresuid(account.uid, account.uid, account.uid)
-    except OSError as error:
-        raise SyscallError("become", error.errno or 0, step.user) from error
+    os.umask(step.umask)
+    if not step.own_ids:
+        _bound()
+    attributes.setgroups(account.groups)
+    attributes.setresgid(account.gid, account.gid, account.gid)
+    attributes.setresuid(account.uid, account.uid, account.uid)
     _change_directory(step.workdir)
     if step.no_new_privs:
-        prctl.set_no_new_privs(1)
+        attributes.set_no_new_privs()
+
+
+def _bound() -> None:
+    try:
+        capabilities.bound(capabilities.SHARED_IDS)
+    except OSError as error:
+        raise SyscallError("prctl", error.errno or 0, "PR_CAPBSET_DROP") from error
 
 
 def _change_directory(workdir: str) -> None:

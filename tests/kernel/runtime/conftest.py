@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kernel.runtime.world import World, make_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_NUMBERS = itertools.count(os.getpid() * 7)
+
+
+@pytest.fixture(scope="session")
+def busybox_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root that no test may change."""
+    return make_root(tmp_path_factory.mktemp("busybox") / "root")
+
+
+@pytest.fixture
+def world(tmp_path: Path, busybox_root: Path) -> Iterator[World]:
+    """An instance of the test's own, gone with all of its zones in the end."""
+    (tmp_path / "root").symlink_to(busybox_root)
+    made = World(folder=tmp_path, number=next(_NUMBERS))
+    made.context.paths.ensure()
+    before = made.footprint()
+    try:
+        yield made
+    finally:
+        made.clean()
+    after = made.footprint()
+    for what in ("mounts", "links", "groups", "namespaces", "descriptors", "children"):
+        assert after[what] == before[what], what
