@@ -1,8 +1,8 @@
-"""Write anew what is made from the description of the zone file: the schema, and the reference in the manual.
+"""Write anew what is made from descriptions: the schema of the zone file, its reference, and that of the commands.
 
     .venv/bin/python tools/generate.py
 
-A test fails when either is not current.
+A test fails when one is not current.
 """
 
 from __future__ import annotations
@@ -13,18 +13,23 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from zonectl.config.reference import renewed  # noqa: E402 - runs from the tree, installed or not
+from zonectl.cli import reference  # noqa: E402 - runs from the tree, installed or not
+from zonectl.config.reference import renewed  # noqa: E402 - as above
 from zonectl.config.schema import schema_text  # noqa: E402 - as above
 
 SCHEMA = os.path.join(ROOT, "configs", "zone.schema.json")
 PAGE = os.path.join(ROOT, "docs", "manual", "zone-file.md")
+COMMANDS = os.path.join(ROOT, "docs", "manual", "commands.md")
+COLUMNS = "80"
 
 
 def main() -> None:
-    """Write both files."""
+    """Write the files."""
     with open(PAGE, encoding="utf-8") as stream:
         page = renewed(stream.read())
-    for path, text in ((SCHEMA, schema_text()), (PAGE, page)):
+    # The commands explain themselves as wide as the terminal is.
+    os.environ["COLUMNS"] = COLUMNS
+    for path, text in ((SCHEMA, schema_text()), (PAGE, page), (COMMANDS, reference.page())):
         with open(path, "w", encoding="utf-8") as stream:
             stream.write(text)
 

@@ -22,7 +22,7 @@ class Module(Protocol):
     EXAMPLES: str
 
     def arguments(self, parser: ArgumentParser) -> None:
-        """Declare what the verb takes."""
+        """Declare what the verb takes; `parser.set_defaults(check=…)` for what several arguments say together."""
 
     def run(self, options: Namespace, setting: Setting) -> int:
         """Do it; gives the exit status.

@@ -96,6 +96,8 @@ class _Call:
             options = parser.parse_args(list(line.rest))
         except SystemExit:  # --help has been printed
             return 0
+        if options.check is not None:
+            options.check(options)
         found = setting.make(
             root=line.root, run=line.run, debug=line.debug, frontend=self._frontend, warden=self._warden
         )

@@ -101,6 +101,14 @@ class Parser(argparse.ArgumentParser):
         """Every option that it takes."""
         return [option for action in self._actions for option in action.option_strings]
 
+    def inner(self) -> dict[str, Parser]:
+        """The parsers of its actions, for a verb that has such."""
+        found: dict[str, Parser] = {}
+        for action in self._actions:
+            if isinstance(action.choices, dict):
+                found |= {name: each for name, each in action.choices.items() if isinstance(each, Parser)}
+        return found
+
     def _plain(self, message: str) -> str:
         """What argparse says, in our words."""
         if missing := re.match(r"the following arguments are required: (.*)", message):
@@ -172,6 +180,8 @@ def parser_of(name: str) -> Parser:
     parser = Parser(
         f"zonectl {name}", description=described, epilog=f"{_EXAMPLES}{examples}" if examples else ""
     )
+    # What concerns several arguments is checked by a function that the verb sets here, raising UsageError.
+    parser.set_defaults(check=None)
     module.arguments(parser)
     return parser
 

@@ -40,7 +40,8 @@ def add_env(parser: argparse.ArgumentParser) -> None:
 
 def add_command(parser: argparse.ArgumentParser, *, help_text: str) -> None:
     """Declare the program: all words after the one before it, options among them."""
-    parser.add_argument("command", metavar="CMD", nargs=argparse.REMAINDER, help=help_text)
+    words = parser.add_argument("command", metavar="CMD", nargs=argparse.REMAINDER, help=help_text)
+    words.required = False  # argparse would count no words as a missing argument
 
 
 def command(words: Sequence[str]) -> tuple[str, ...]:

@@ -28,16 +28,22 @@ def arguments(parser: ArgumentParser) -> None:
     """Declare what the verb takes."""
     parser.add_argument("source", metavar="SRC", type=values.text, help="a path, or ZONE:PATH")
     parser.add_argument("target", metavar="DST", type=values.text, help="a path, or ZONE:PATH")
+    parser.set_defaults(check=check)
 
 
-def run(options: Namespace, setting: Setting) -> int:
-    """Copy."""
+def check(options: Namespace) -> None:
+    """See that one side is in a zone, and the other on the host."""
     source, target = place(options.source), place(options.target)
     if (source is None) == (target is None):
         both = "both" if source else "neither of both"
         raise UsageError(f"cp: one of SRC and DST is ZONE:PATH, not {both}", hint="see zonectl cp --help")
+
+
+def run(options: Namespace, setting: Setting) -> int:
+    """Copy."""
     from zonectl.runtime import copying
 
+    source, target = place(options.source), place(options.target)
     context = setting.context()
     if target is not None:
         copying.copy_in(context, target[0], os.path.abspath(options.source), target=target[1])

@@ -27,6 +27,12 @@ def arguments(parser: ArgumentParser) -> None:
     """Declare what the verb takes."""
     parser.add_argument("-f", "--force", action="store_true", help="do not ask, and kill what runs")
     choice.add_zones(parser, all_help="every zone of the instance")
+    parser.set_defaults(check=check)
+
+
+def check(options: Namespace) -> None:
+    """See that zones are chosen, in one way."""
+    choice.check("delete", options.zones, chosen={"--all": options.all})
 
 
 def run(options: Namespace, setting: Setting) -> int:
@@ -34,7 +40,6 @@ def run(options: Namespace, setting: Setting) -> int:
     from zonectl.runtime.delete import delete
     from zonectl.store import records
 
-    choice.check("delete", options.zones, chosen={"--all": options.all})
     context = setting.context()
     names = choice.named(options.zones) or [str(name) for name in records.list_names(context.paths)]
     if names and not options.force:

@@ -38,19 +38,22 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-w", "--workdir", metavar="DIR", type=values.folder, help="the zone file's workdir")
     parser.add_argument("zone", metavar="ZONE", type=values.zone, help="the name of a zone")
     streams.add_command(parser, help_text="the program and its arguments")
+    parser.set_defaults(check=check)
+
+
+def check(options: Namespace) -> None:
+    """See that there is a program."""
+    if not streams.command(options.command):
+        raise UsageError("exec: CMD is missing", hint=f"zonectl shell {options.zone}")
 
 
 def run(options: Namespace, setting: Setting) -> int:
     """Run it; gives the program's own status."""
     from zonectl.runtime.exec import Request, execute
 
-    argv = streams.command(options.command)
-    if not argv:
-        hint = f"zonectl shell {options.zone}"
-        raise UsageError("exec: CMD is missing", hint=hint)
     frontend = setting.frontend()
     request = Request(
-        argv=argv,
+        argv=streams.command(options.command),
         user=options.user,
         workdir=options.workdir,
         env=tuple(options.env),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from zonectl.cli import failure, sources, table, values
 from zonectl.cli.escape import escape
+from zonectl.errors import UsageError
+from zonectl.model.names import ZONE_NAME
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -41,6 +43,17 @@ def arguments(parser: ArgumentParser) -> None:
         type=values.text,
         help="a zone file (it has a / or ends in .toml), or a zone that has been created",
     )
+    parser.set_defaults(check=check)
+
+
+def check(options: Namespace) -> None:
+    """See that it is a file, or the name of a zone as it is."""
+    if sources.is_file(options.source):
+        return
+    if not ZONE_NAME.match(options.source):
+        raise UsageError(f"plan: {options.source!r} is neither a file nor the name of a zone")
+    if options.set:
+        raise UsageError("plan: --set changes a file, and this is a zone", hint="zonectl plan --set ... FILE")
 
 
 def run(options: Namespace, setting: Setting) -> int:
@@ -94,19 +107,11 @@ def _words(call: Call) -> str:
 
 
 def _of_zone(options: Namespace, setting: Setting) -> ZonePlan:
-    from zonectl.errors import UsageError
-    from zonectl.model.names import zone_name
     from zonectl.runtime import zones
 
-    if options.set:
-        raise UsageError("plan: --set changes a file, and this is a zone", hint="zonectl plan FILE --set ...")
-    try:
-        name = zone_name(options.source)
-    except ValueError as error:
-        raise UsageError(f"plan: {options.source!r} is {error}, and no file") from error
     setting.require_readable("plan a zone")
     context = setting.context()
-    return zones.plan_of(context, zones.load(context, name))
+    return zones.plan_of(context, zones.load(context, options.source))
 
 
 def _of_file(options: Namespace, setting: Setting) -> ZonePlan:

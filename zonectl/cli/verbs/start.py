@@ -29,11 +29,16 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--autostart", action="store_true", help="those that do not run and have autostart in their file"
     )
+    parser.set_defaults(check=check)
+
+
+def check(options: Namespace) -> None:
+    """See that zones are chosen, in one way."""
+    choice.check("start", options.zones, chosen={"--all": options.all, "--autostart": options.autostart})
 
 
 def run(options: Namespace, setting: Setting) -> int:
     """Start the chosen ones."""
-    choice.check("start", options.zones, chosen={"--all": options.all, "--autostart": options.autostart})
     batch = Batch(debug=setting.debug)
     context = setting.context()
     names = choice.named(options.zones) or _standing(context, batch, autostart=options.autostart)

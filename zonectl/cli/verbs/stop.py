@@ -35,11 +35,16 @@ def arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("-f", "--force", action="store_true", help="with --all: do not ask")
     choice.add_zones(parser, all_help="every zone that has processes")
+    parser.set_defaults(check=check)
+
+
+def check(options: Namespace) -> None:
+    """See that zones are chosen, in one way."""
+    choice.check("stop", options.zones, chosen={"--all": options.all})
 
 
 def run(options: Namespace, setting: Setting) -> int:
     """Stop the chosen ones."""
-    choice.check("stop", options.zones, chosen={"--all": options.all})
     context = setting.context()
     names = choice.named(options.zones)
     if options.all:
