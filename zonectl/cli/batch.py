@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 AT_ONCE = 4
 
+_INTERRUPTING = (signal.SIGINT, signal.SIGIO)
+"""What becomes a KeyboardInterrupt: Ctrl-C, and in zoned's worker the news that the client got one."""
+
 
 class Batch:
     """The zones of one command; each failure is told when it happens. `codes` are the exit codes by zone."""
@@ -52,7 +55,14 @@ class Batch:
         if len(names) == 1:
             self.codes[names[0]] = self._attempt(names[0], act)
             return
-        waiting, running = list(names), _Running()
+        running = _Running()
+        try:
+            self._all(list(names), act, running=running)
+        except KeyboardInterrupt:
+            running.interrupt()
+            raise
+
+    def _all(self, waiting: list[str], act: Callable[[str], None], *, running: _Running) -> None:
         while waiting or running.zones:
             while waiting and len(running.zones) < AT_ONCE:
                 name = waiting.pop(0)
@@ -70,8 +80,9 @@ class Batch:
         return 0
 
     def _in_child(self, name: str, act: Callable[[str], None]) -> int:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTING)
             return self._attempt(name, act)
         except KeyboardInterrupt:
             return failure.INTERRUPTED
@@ -87,26 +98,26 @@ class _Running:
         self.zones: dict[int, str] = {}
 
     def start(self, name: str, work: Callable[[], int]) -> None:
-        _pid, pidfd = process.spawn(work)
-        self.zones[pidfd] = name
+        # No interruption may come between the child's birth and our note of it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTING)
+        try:
+            _pid, pidfd = process.spawn(work)
+            self.zones[pidfd] = name
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def ended(self) -> dict[str, int]:
-        """Wait until one has ended; the codes of all that have.
+        """Wait until one has ended; the codes of all that have."""
+        return dict(self._reap(pidfd) for pidfd in self._ready())
 
-        Raises:
-            KeyboardInterrupt: the user has interrupted: all were told, and waited for.
-
-        """
-        try:
-            return dict(self._reap(pidfd) for pidfd in self._ready())
-        except KeyboardInterrupt:
-            for pidfd in self.zones:
-                with suppress(SyscallError):
-                    process.pidfd_send_signal(pidfd, signal.SIGINT)
-            while self.zones:
-                with suppress(KeyboardInterrupt):  # they have been told
-                    self._reap(next(iter(self.zones)))
-            raise
+    def interrupt(self) -> None:
+        """Tell all, and wait for all; further interruptions change nothing."""
+        for pidfd in self.zones:
+            with suppress(SyscallError):
+                process.pidfd_send_signal(pidfd, signal.SIGINT)
+        while self.zones:
+            with suppress(KeyboardInterrupt):
+                self._reap(next(iter(self.zones)))
 
     def _ready(self) -> list[int]:
         poll = select.poll()
