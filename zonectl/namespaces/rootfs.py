@@ -168,6 +168,7 @@ class Assembly:
             for target, text in step.files:
                 name = os.path.basename(target)
                 with _opened(os.open(name, _NEW_FILE, 0o644, dir_fd=folder)) as made:
+                    os.fchmod(made, 0o644)  # whatever the caller's umask
                     os.write(made, text.encode())
                 self._bind_file(folder, name, target)
 

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
 from zonectl.errors import StoreError
+from zonectl.kernel import process
+from zonectl.model.instance import zone_cgroup
+from zonectl.model.names import ZoneId
 from zonectl.network import shared
+from zonectl.runtime import zones
+from zonectl.runtime.status import open_init
 from zonectl.store import documents, idranges, leases, records
 from zonectl.store.locks import lock
 
@@ -50,9 +55,42 @@ def is_unborn(context: Context, name: str) -> bool:
 
 
 def discard_damaged(context: Context, name: str) -> None:
-    """Remove the zone `name` that has no record to read. Its id is unknown: what has no owner is gc's to find."""
+    """Remove the zone `name` that has no record to read: the files by its name, then what its lost id held."""
+    _end_init(context, name)
     _remove_tree(context.paths.zone_dir(name))
     _remove_tree(context.paths.run_zone_dir(name))
+    release_unowned(context)
+
+
+def release_unowned(context: Context) -> None:
+    """Release ids and addresses, and end what runs, of zone ids that no zone has; nothing while a record is damaged."""
+    # What is held is read before who there is: a new zone has its folder before it holds anything.
+    held = _held(context)
+    found = records.load_all(context.paths)
+    if any(isinstance(zone, records.Damaged) and zones.derived_id(zone.name) is None for zone in found):
+        return
+    names = {zones.derived_id(name) for name in records.list_names(context.paths)}
+    owned = {zone.id for zone in found if not isinstance(zone, records.Damaged)} | names
+    for zone_id in sorted(held - owned):
+        if context.facts.cgroup.mount:
+            Tree(context.facts.cgroup).remove(zone_cgroup(context.instance, zone_id))
+        leases.release(context.paths, zone_id)
+        idranges.release(context.paths, zone_id)
+
+
+def _held(context: Context) -> set[ZoneId]:
+    paths, cgroup = context.paths, context.facts.cgroup
+    groups = Tree(cgroup).children(context.instance.cgroup) if cgroup.mount else []
+    return {ZoneId(found) for found in (*leases.leases(paths).values(), *idranges.ranges(paths), *groups)}
+
+
+def _end_init(context: Context, name: str) -> None:
+    with suppress(StoreError):
+        live = records.load_live(context.paths, name)
+        pidfd = open_init(live) if live else None
+        if pidfd is not None:
+            process.kill_and_reap(pidfd)
+            os.close(pidfd)
 
 
 def teardown_when_last(context: Context) -> None:

@@ -67,19 +67,25 @@ def build(base: str) -> str:
     """
     if os.path.lexists(base):
         shutil.rmtree(base)
-    os.mkdir(base, 0o755)
+    _make_folder(base, 0o755)
     for name, mode in _FOLDERS.items():
-        os.mkdir(f"{base}/{name}")
-        os.chmod(f"{base}/{name}", mode)
+        _make_folder(f"{base}/{name}", mode)
     for name in _LINKS:
         if os.path.islink(f"/{name}"):
             os.symlink(f"usr/{name}", f"{base}/{name}")
     for path, text in _MADE.items():
         with open(f"{base}/{path}", "w", encoding="ascii") as file:
+            os.fchmod(file.fileno(), 0o644)  # whatever the caller's umask
             file.write(text)
+    _make_folder(f"{base}/etc/ssl", 0o755)
     for name in _ETC:
         _copy(f"/etc/{name}", f"{base}/etc/{name}")
     return base
+
+
+def _make_folder(path: str, mode: int) -> None:
+    os.mkdir(path)
+    os.chmod(path, mode)  # whatever the caller's umask
 
 
 def _copy(source: str, target: str) -> None:
@@ -88,11 +94,10 @@ def _copy(source: str, target: str) -> None:
         found = os.lstat(source)
     except FileNotFoundError:
         return
-    os.makedirs(os.path.dirname(target), exist_ok=True)
     if stat.S_ISLNK(found.st_mode):
         os.symlink(os.readlink(source), target)
     elif stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_IROTH:
-        os.mkdir(target, 0o755)
+        _make_folder(target, 0o755)
         for name in sorted(os.listdir(source)):
             _copy(f"{source}/{name}", f"{target}/{name}")
     elif stat.S_ISREG(found.st_mode) and found.st_mode & stat.S_IROTH:

@@ -33,10 +33,14 @@ SHARED_IDS = frozenset(
 
 
 def bound(kept: frozenset[str]) -> None:
-    """Drop every capability but `kept` (lower case, without CAP_) from the bounding set, for good.
+    """Let this process have no capability but `kept` (lower case, without CAP_) once it has executed a program.
+
+    The bounding set alone does not do that: what zonectl's caller left in the inheritable set a program of root's
+    would get past it (CVE-2022-24769).
 
     Raises:
         OSError: a capability cannot be dropped.
+        SyscallError: likewise.
 
     """
     for name in prctl.ALL_CAP_NAMES:
@@ -44,3 +48,6 @@ def bound(kept: frozenset[str]) -> None:
             prctl.capbset_drop(getattr(prctl, f"CAP_{name.upper()}"))
     if "checkpoint_restore" not in kept and attributes.in_bounding(CHECKPOINT_RESTORE):
         attributes.drop_bounding(CHECKPOINT_RESTORE)
+    attributes.ambient_clear()
+    held = attributes.capget()
+    attributes.capset(held.effective, held.permitted, 0)

@@ -33,11 +33,15 @@ class Restrict:
     @property
     def calls(self) -> tuple[Call, ...]:
         """The bounding set while it may still be changed, ids, the directory as that user, no_new_privs at the end."""
-        drop = Call(name="prctl", target="init", detail="PR_CAPBSET_DROP", man="capabilities(7)")
+        dropped = (
+            Call(name="prctl", target="init", detail="PR_CAPBSET_DROP", man="capabilities(7)"),
+            Call(name="prctl", target="init", detail="PR_CAP_AMBIENT_CLEAR_ALL", man="capabilities(7)"),
+            Call(name="capset", target="init", detail="inheritable: none", man="capabilities(7)"),
+        )
         last = Call(name="prctl", target="init", detail="PR_SET_NO_NEW_PRIVS", man="prctl(2)")
         return (
             Call(name="umask", target="init", detail=f"{self.umask:04o}", man="umask(2)"),
-            *(() if self.own_ids else (drop,)),
+            *(() if self.own_ids else dropped),
             Call(name="setgroups", target="init", detail=f"of {self.user}", man="setgroups(2)"),
             Call(name="setresgid", target="init", detail=f"of {self.user}", man="setresuid(2)"),
             Call(name="setresuid", target="init", detail=f"of {self.user}", man="setresuid(2)"),

@@ -142,10 +142,14 @@ class Caller:
             self._impatient(pidfd)
             deliver(signal.SIGTERM)
         exit_status = process.wait_pidfd(pidfd, timeout_s=30)
-        for fd in self._streams:
-            os.close(fd)
+        self.close()
         assert exit_status is not None
         return exit_status
+
+    def close(self) -> None:
+        """Close the files; twice is fine."""
+        while self._streams:
+            os.close(self._streams.pop())
 
 
 @dataclass(frozen=True)
@@ -221,9 +225,8 @@ class World:
 
     def run(self, *command: str, **wishes: str | bool) -> Result:
         """Run a zone of `text` to its end."""
-        folder = self._scratch()
         text = self.text(*command, **wishes)  # type: ignore[arg-type]
-        return _result(folder, run(self.context, self.parse(text), Caller(folder)))
+        return self._called(lambda caller: run(self.context, self.parse(text), caller))
 
     def sh(self, script: str, **wishes: str | bool) -> Result:
         """Run a shell script in a zone to its end."""
@@ -233,14 +236,18 @@ class World:
         self, *argv: str, name: str = "web", user: str | None = None, workdir: str | None = None
     ) -> Result:
         """Run a program in a running zone."""
-        folder = self._scratch()
         request = Request(argv=argv, user=user, workdir=workdir)
-        return _result(folder, execution.execute(self.context, name, request, frontend=Caller(folder)))
+        return self._called(lambda caller: execution.execute(self.context, name, request, frontend=caller))
 
-    def _scratch(self) -> Path:
+    def _called(self, verb: Callable[[Caller], ExitStatus]) -> Result:
         folder = self.folder / f"scratch-{time.monotonic_ns()}"
         folder.mkdir()
-        return folder
+        caller = Caller(folder)
+        try:
+            return _result(folder, verb(caller))
+        finally:
+            caller.close()
+            shutil.rmtree(folder)
 
     def state(self, name: str = "web") -> ZoneState:
         """Where the zone stands."""
@@ -291,6 +298,13 @@ class World:
         except FileNotFoundError:
             return []
 
+    def becomes(self, before: dict[str, object], *, save: str = "") -> None:
+        """Assert that the host shows what it showed `before`; links go a moment after their namespace."""
+        eventually(lambda: self.footprint()["links"] == before["links"])
+        after = self.footprint()
+        for what, value in before.items():
+            assert what == save or after[what] == value, what
+
     def _groups(self) -> list[str]:
         facts = self.context.facts.cgroup
         top = Path(facts.mount or "", facts.base, self.context.instance.cgroup)
@@ -299,7 +313,6 @@ class World:
 
 def _result(folder: Path, exit_status: ExitStatus) -> Result:
     out, err = ((folder / name).read_text() for name in ("stdout", "stderr"))
-    shutil.rmtree(folder)
     return Result(exit_status=exit_status, out=out, err=err)
 
 

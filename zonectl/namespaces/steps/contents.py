@@ -140,6 +140,7 @@ def _file(path: str) -> tuple[Call, ...]:
     name = path.rsplit("/", 1)[-1]
     return (
         Call(name="openat", target=name, detail="O_CREAT|O_EXCL", man="open(2)"),
+        Call(name="fchmod", target=name, detail="0644", man="chmod(2)"),
         Call(name="write", target=name, man="write(2)"),
         *made(path, kind="openat"),
         Call(name="open_tree", target=name, detail="OPEN_TREE_CLONE", man="mount_namespaces(7)"),
