@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -77,6 +78,8 @@ def main() -> int:
         return 1
     if ENTERED not in os.environ:
         enter_private_view()
+    # A benchmark that is broken off removes what it has made, too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zonectl-bench.")))
         root = busybox_root(work)
@@ -107,7 +110,7 @@ def enter_private_view() -> None:
 def busybox_root(work: Path) -> Path:
     """A root for the peers, with busybox's sh, true and sleep."""
     root = work / "root"
-    for name in ("bin", "dev", "etc", "proc", "sys", "tmp"):
+    for name in ("bin", "dev", "etc", "proc", "sys", "tmp", "usr/bin"):
         (root / name).mkdir(parents=True)
     shutil.copy("/bin/busybox", root / "bin" / "busybox")
     for applet in ("sh", "true", "sleep"):
@@ -118,9 +121,12 @@ def busybox_root(work: Path) -> Path:
 
 def quietly(*argv: str, check: bool = True) -> None:
     """Run a command for its effect; a failure ends the benchmark unless `check` is off."""
-    done = subprocess.run(argv, check=False, capture_output=True, stdin=subprocess.DEVNULL)
-    if check and done.returncode != 0:
-        sys.exit(f"bench_start: {' '.join(argv)}: {done.stderr.decode(errors='replace').strip()}")
+    # To a file and not a pipe, whose end would not come while something detached holds it.
+    with tempfile.TemporaryFile() as said:
+        done = subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        said.seek(0)
+        if check and done.returncode != 0:
+            sys.exit(f"bench_start: {' '.join(argv)}: {said.read().decode(errors='replace').strip()}")
 
 
 def zonectl(work: Path, *argv: str) -> list[str]:
@@ -132,11 +138,11 @@ def zonectl_runs(work: Path, stack: ExitStack) -> list[Contender]:
     """What is timed of zonectl for `run`; its instance is removed with `stack`."""
     file = work / "bench.toml"
     file.write_text(ZONE_FILE, encoding="utf-8")
+    stack.callback(quietly, *zonectl(work, "zoned", "stop"), check=False)
+    stack.callback(quietly, *zonectl(work, "delete", "-f", "bench"), check=False)
     quietly(*zonectl(work, "image", "build", "busybox"))
     quietly(*zonectl(work, "create", str(file)))
     quietly(*zonectl(work, "start", "bench"))
-    stack.callback(quietly, *zonectl(work, "zoned", "stop"), check=False)
-    stack.callback(quietly, *zonectl(work, "delete", "-f", "bench"), check=False)
     argv = zonectl(work, "run", str(file), "--", "/bin/true")
     return [Contender("zonectl run", argv, "limits (none asked for)")]
 
@@ -176,6 +182,7 @@ def peers(work: Path, root: Path, stack: ExitStack) -> list[Contender]:
             "systemd-nspawn",
             "--quiet",
             "--register=no",
+            "--machine=zonectl-bench",
             "--keep-unit",
             "--private-network",
             "--private-users=pick",
@@ -192,6 +199,8 @@ def peers(work: Path, root: Path, stack: ExitStack) -> list[Contender]:
             "--cgroup-manager",
         ]
         argv += ["cgroupfs", "run", "--rm", "--network", "none", "--cgroups", "disabled", "--runtime", "crun"]
+        # Its own limits are above what a root without CAP_SYS_RESOURCE may set.
+        argv += ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]
         argv += ["--rootfs", str(root), "/bin/true"]
         found.append(Contender("podman", argv, "network, overlay, id map, cgroup"))
     return [peer for peer in found if works(peer)]
@@ -285,7 +294,7 @@ def once(argv: list[str]) -> float:
     """Run the command and return its wall time in milliseconds."""
     began = time.perf_counter()
     # posix_spawn: the cost of forking this interpreter must not be in the figure.
-    actions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)]
+    actions = [(os.POSIX_SPAWN_OPEN, stream, "/dev/null", os.O_RDWR, 0) for stream in range(3)]
     pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions)
     _, status = os.waitpid(pid, 0)
     elapsed_ms = (time.perf_counter() - began) * 1000

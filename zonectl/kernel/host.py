@@ -94,8 +94,11 @@ def _bound(mount: MountEntry) -> list[tuple[str, str]]:
 
 
 def _cgroup2(mounts: Iterable[MountEntry]) -> MountEntry | None:
-    """The mount that shows the most: of the hierarchy's root if there is one, the first otherwise."""
-    found = [mount for mount in mounts if mount.fstype == "cgroup2"]
+    """The mount that shows the most: of the hierarchy's root if there is one, the first otherwise.
+
+    One whose folder is not there is covered by another mount, and cannot be reached.
+    """
+    found = [mount for mount in mounts if mount.fstype == "cgroup2" and os.path.isdir(mount.target)]
     return min(found, key=lambda mount: mount.root != "/", default=None)
 
 

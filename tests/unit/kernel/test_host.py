@@ -87,6 +87,12 @@ def test_the_mount_of_the_hierarchys_root_wins(tmp_path: Path) -> None:
     assert host.cgroup_facts(mounts, own="/").mount == str(tmp_path)
 
 
+def test_a_covered_mount_is_passed_over(tmp_path: Path) -> None:
+    _group(tmp_path)
+    mounts = [_mount(str(tmp_path / "covered"), "cgroup2", "rw"), _mount(str(tmp_path), "cgroup2", "rw")]
+    assert host.cgroup_facts(mounts, own="/").mount == str(tmp_path)
+
+
 @pytest.fixture
 def readonly_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A mount whose root is not ours to write, for root too, whom permissions do not bind: by what is writable."""
