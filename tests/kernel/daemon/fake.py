@@ -1,0 +1,226 @@
+"""Stands in for the verbs: real processes, real FIFOs, but no zones. Runs in zoned's workers and in the cold path."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import termios
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zonectl.cli.local import LocalFrontend
+from zonectl.errors import ZonectlError
+from zonectl.kernel import proc, process
+from zonectl.model.config import Restart
+from zonectl.model.names import ZoneName
+from zonectl.model.record import LastExit, LiveNote
+from zonectl.store import logs, records
+from zonectl.store.paths import Paths
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zonectl.kernel.process import ExitStatus
+    from zonectl.model.instance import Instance
+    from zonectl.runtime.frontend import Frontend, Warden
+
+
+@dataclass
+class Survivor:
+    name: str
+    pid: int
+    pidfd: int
+
+
+def _deliver(pidfd: int, signum: int) -> None:
+    with suppress(ZonectlError):
+        process.pidfd_send_signal(pidfd, signum)
+
+
+def _execute(words: Sequence[str], fds: Sequence[int | None], *, terminal: bool = False) -> tuple[int, int]:
+    pid, pidfd = process.fork()
+    if pid:
+        return pid, pidfd
+    try:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDWR)
+        for number, fd in enumerate(fds):
+            os.dup2(null if fd is None else fd, number)
+        if terminal:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        os.closerange(3, 1000)
+        os.execvp(words[0], list(words))
+    finally:
+        os._exit(127)
+
+
+def _exec(words: list[str], frontend: Frontend) -> int:
+    if words[0] == "-t":
+        master, slave = os.openpty()
+        _pid, pidfd = _execute(words[1:], [slave] * 3, terminal=True)
+        os.close(slave)
+        frontend.attach(master)
+    else:
+        _pid, pidfd = _execute(words, frontend.streams())
+    status = frontend.wait(pidfd, lambda signum: _deliver(pidfd, signum))
+    return status.code
+
+
+def _descriptors() -> dict[str, str]:
+    found = {}
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # that of the listing itself
+            found[fd] = os.readlink(f"/proc/self/fd/{fd}")
+    return found
+
+
+def _tell() -> None:
+    umask = os.umask(0)
+    os.umask(umask)
+    told = {
+        "argv": sys.argv[1:],
+        "cwd": os.getcwd(),
+        "environment": dict(os.environ),
+        "umask": umask,
+        "fds": _descriptors(),
+        "isatty": [os.isatty(fd) for fd in range(3)],
+        "sid": os.getsid(0),
+        "oom": proc.read("self", "oom_score_adj"),
+        "cgroup": proc.cgroup_of("self"),
+    }
+    print(json.dumps(told))  # noqa: T201
+
+
+class FakeJobs:
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._paths = Paths(instance)
+
+    def warm(self) -> None:
+        if os.path.exists(f"{self._paths.root}/broken"):
+            raise ImportError("it is broken")
+
+    def leaf(self) -> str | None:
+        try:
+            with open(f"{self._paths.root}/leaf", encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    def command(self, argv: Sequence[str], *, frontend: Frontend, warden: Warden) -> int:
+        return self._command(_without_options(argv), frontend, warden)
+
+    def start(self, name: str, *, warden: Warden) -> None:
+        with open(f"{self._paths.run_zone_dir(name)}/command", encoding="utf-8") as file:
+            self._start([name, *json.load(file)], warden)
+
+    def finish(self, name: str, ended: ExitStatus) -> None:
+        folder = self._paths.run_zone_dir(name)
+        with open(f"{folder}/finished", "a", encoding="utf-8") as file:
+            file.write(f"{ended.status} {ended.signal}\n")
+        by_user = os.path.exists(self._paths.stop_request(name))
+        last = LastExit(ended_at=time.time(), status=ended.status, signal=ended.signal, by_user=by_user)
+        records.save_last(self._paths, name, last)
+        records.remove_live(self._paths, name)
+
+    def policy(self, name: str) -> Restart:
+        try:
+            with open(f"{self._paths.run_zone_dir(name)}/policy", encoding="utf-8") as file:
+                return Restart(file.read())
+        except FileNotFoundError:
+            return Restart.NO
+
+    def stopped_by_user(self, name: str) -> bool:
+        last = records.load_last(self._paths, name)
+        return last is not None and last.by_user
+
+    def recover(self) -> None:
+        return
+
+    def leave(self) -> None:
+        return
+
+    def survivors(self) -> list[Survivor]:
+        found = []
+        for name in os.listdir(self._paths.run_zones_dir):
+            live = records.load_live(self._paths, name)
+            if (
+                live
+                and proc.start_ticks(live.pid) == live.start_ticks
+                and proc.process_state(live.pid) != "Z"
+            ):
+                found.append(Survivor(name, live.pid, os.pidfd_open(live.pid)))
+        return found
+
+    def _command(self, words: list[str], frontend: Frontend, warden: Warden | None) -> int:  # noqa: C901, PLR0912
+        match words:
+            case ["show"]:
+                _tell()
+            case ["list"]:
+                return 0
+            case ["wait"]:
+                time.sleep(60)
+            case ["create"]:
+                print("asked", input("sure? "), sys.stdin.isatty())  # noqa: T201
+            case ["image"]:
+                print("x" * 300_000)  # noqa: T201
+            case ["set"]:
+                raise RuntimeError("what nobody thought of")
+            case ["exec" | "run", *rest]:
+                return _exec(rest, frontend)
+            case ["start", *rest]:
+                assert warden is not None
+                return self._start(rest, warden)
+            case ["stop", name]:
+                return self._stop(name)
+            case ["logs", name]:
+                for line in logs.read(self._paths, name):
+                    sys.stdout.buffer.write(line.stream.name.encode() + b" " + line.text + b"\n")
+        return 0
+
+    def _start(self, words: list[str], warden: Warden) -> int:
+        name, *command = words
+        folder = self._paths.run_zone_dir(name)
+        os.makedirs(folder, exist_ok=True)
+        os.makedirs(self._paths.zone_dir(name), exist_ok=True)
+        with open(f"{folder}/command", "w", encoding="utf-8") as file:
+            json.dump(command, file)
+        fds = []
+        for stream in ("out", "err"):
+            with suppress(FileExistsError):
+                os.mkfifo(f"{folder}/{stream}")
+            fds.append(os.open(f"{folder}/{stream}", os.O_RDWR))
+        pid, pidfd = _execute(command, [None, *fds])
+        ticks = proc.start_ticks(pid)
+        assert ticks is not None
+        note = LiveNote(pid=pid, start_ticks=ticks, boot_id=proc.boot_id(), started_at=time.time())
+        records.save_live(self._paths, name, note)
+        warden.adopt(zone=ZoneName(name), pid=pid, pidfd=pidfd)
+        return 0
+
+    def _stop(self, name: str) -> int:
+        with open(self._paths.stop_request(name), "w", encoding="utf-8"):
+            live = records.load_live(self._paths, name)
+            if live:
+                os.kill(live.pid, signal.SIGKILL)
+        return 0
+
+
+def _without_options(argv: Sequence[str]) -> list[str]:
+    words = list(argv)
+    while words and words[0].startswith("-"):
+        del words[: 2 if words[0] in {"--root", "--run"} else 1]
+    return words
+
+
+def cold(argv: Sequence[str], instance: Instance) -> int:
+    """The cold path: as `zonectl.cli.main` without a front end."""
+    if not os.isatty(2):
+        sys.stderr.write("cold\n")
+    return FakeJobs(instance)._command(_without_options(argv), LocalFrontend(), None)

@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.kernel.daemon.rig import until
+
+if TYPE_CHECKING:
+    from tests.kernel.daemon.rig import Rig
+
+BIG = 10_000_000
+
+
+@pytest.fixture
+def warm(rig: Rig) -> Rig:
+    assert rig.run("create", stdin=subprocess.DEVNULL).stderr.strip() != b"cold"
+    return rig
+
+
+def _told(rig: Rig, **options: Any) -> dict[str, object]:
+    done = rig.run("show", **options)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert isinstance(told, dict)
+    return told
+
+
+def test_a_reading_verb_runs_in_place_when_no_zoned_is_there(rig: Rig) -> None:
+    assert rig.run("show").stderr == b"cold\n"
+    assert not rig.zoned()
+
+
+@pytest.mark.parametrize("words", [["plan"], ["--no-daemon", "list"], ["help"], ["mistyped"], []])
+def test_what_needs_no_warmth_runs_in_place(warm: Rig, words: list[str]) -> None:
+    assert warm.run(*words).stderr == b"cold\n"
+
+
+def test_the_worker_has_the_callers_setting(warm: Rig, tmp_path: Path) -> None:
+    told = _told(
+        warm,
+        cwd=tmp_path,
+        umask=0o027,
+        env={**warm.environment, "ODD": "\udcff\n=x"},
+    )
+    assert told["argv"] == ["show"]
+    assert told["cwd"] == str(tmp_path)
+    assert told["umask"] == 0o027
+    assert told["environment"] == {**warm.environment, "ODD": "\udcff\n=x"}
+    assert told["sid"] != os.getsid(0)
+
+
+def test_a_worker_has_no_descriptor_of_zoneds(warm: Rig) -> None:
+    fds = _told(warm)["fds"]
+    assert isinstance(fds, dict)
+    # The client's socket and that for handing over.
+    assert sorted(link.split(":")[0] for fd, link in fds.items() if int(fd) > 2) == ["socket", "socket"]
+
+
+def test_a_removed_working_directory_is_passed(warm: Rig, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'cd "$1"; rmdir "$1"; exec "$2" list', "-", str(gone), warm.launcher],
+        env=warm.environment,
+        check=False,
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [(["true"], 0), (["sh", "-c", "exit 42"], 42), (["sh", "-c", "kill -9 $$"], 137), (["/none"], 127)],
+)
+def test_the_status_is_the_programs(warm: Rig, program: list[str], status: int) -> None:
+    assert warm.run("exec", *program).returncode == status
+
+
+def test_an_unexpected_exception_is_told_in_a_line_and_logged(warm: Rig) -> None:
+    done = warm.run("set")
+    assert done.returncode == 1
+    assert done.stderr == b"zonectl: internal error; zoned.log in the run root has the details\n"
+    assert "what nobody thought of" in Path(warm.paths.run_dir, "zoned.log").read_text()
+
+
+def test_ten_megabytes_go_both_ways(warm: Rig) -> None:
+    data = os.urandom(BIG)
+    assert warm.run("exec", "cat", stdin=None, input=data).stdout == data
+
+
+def test_a_file_of_the_callers_crosses_as_it_is(warm: Rig, tmp_path: Path) -> None:
+    file = tmp_path / "input"
+    file.write_bytes(b"whole\n")
+    with file.open("rb") as stdin:
+        assert warm.run("exec", "readlink", "/proc/self/fd/0", stdin=stdin).stdout == f"{file}\n".encode()
+
+
+@pytest.mark.parametrize("redirection", ["<&-", "</dev/null"])
+def test_without_a_stdin_the_program_has_dev_null(warm: Rig, redirection: str) -> None:
+    command = f'exec "$0" exec readlink /proc/self/fd/0 {redirection}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, warm.launcher], env=warm.environment, check=False, capture_output=True
+    )
+    assert (done.returncode, done.stdout) == (0, b"/dev/null\n")
+
+
+def test_all_streams_may_be_closed(warm: Rig) -> None:
+    command = 'exec "$0" exec true <&- >&- 2>&-'
+    assert (
+        subprocess.run(
+            ["/bin/sh", "-c", command, warm.launcher], env=warm.environment, check=False
+        ).returncode
+        == 0
+    )
+
+
+@pytest.mark.parametrize("stream", ["</dev/zero", ">/dev/full"])
+def test_a_device_is_refused(warm: Rig, stream: str) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" exec true {stream}', warm.launcher],
+        env=warm.environment,
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == 125
+
+
+def test_a_reader_that_leaves_ends_the_command_as_usual(warm: Rig) -> None:
+    client = warm.popen("image", stdout=subprocess.PIPE)
+    assert client.stdout
+    client.stdout.close()
+    assert client.wait(10) == 128 + signal.SIGPIPE
+
+
+def test_the_programs_own_sigpipe_is_told(warm: Rig) -> None:
+    client = warm.popen("exec", "yes", stdout=subprocess.PIPE)
+    assert client.stdout
+    client.stdout.read(10)
+    client.stdout.close()
+    assert client.wait(10) == 128 + signal.SIGPIPE
+
+
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP", "QUIT", "USR1", "USR2"])
+def test_signals_are_relayed(warm: Rig, name: str) -> None:
+    script = f"trap 'echo got {name}; exit 7' {name}; echo ready; while :; do sleep 0.02; done"
+    client = warm.popen("exec", "sh", "-c", script, stdout=subprocess.PIPE)
+    assert client.stdout
+    assert client.stdout.readline() == b"ready\n"
+    client.send_signal(getattr(signal, f"SIG{name}"))
+    assert client.stdout.read() == f"got {name}\n".encode()
+    assert client.wait(10) == 7
+    client.stdout.close()
+
+
+def test_a_signal_that_the_caller_ignores_is_not_relayed(warm: Rig) -> None:
+    command = 'trap "" HUP; exec "$0" exec sh -c "echo ready; sleep 0.3; exit 5"'
+    client = subprocess.Popen(
+        ["/bin/sh", "-c", command, warm.launcher], env=warm.environment, stdout=subprocess.PIPE
+    )
+    assert client.stdout
+    client.stdout.readline()
+    client.send_signal(signal.SIGHUP)
+    assert client.wait(10) == 5
+    client.stdout.close()
+
+
+def test_stop_and_continue_are_relayed(warm: Rig) -> None:
+    script = "trap 'echo stopped' TSTP; trap 'echo continued; exit 0' CONT; echo ready; while :; do sleep 0.02; done"
+    client = warm.popen("exec", "sh", "-c", script, stdout=subprocess.PIPE)
+    assert client.stdout
+    assert client.stdout.readline() == b"ready\n"
+    client.send_signal(signal.SIGTSTP)
+    assert client.stdout.readline() == b"stopped\n"
+    until(lambda: Path(f"/proc/{client.pid}/stat").read_text().split()[2] == "T")
+    client.send_signal(signal.SIGCONT)
+    assert client.stdout.readline() == b"continued\n"
+    assert client.wait(10) == 0
+    client.stdout.close()
+
+
+def test_an_interrupt_ends_a_verb_that_is_at_work(warm: Rig) -> None:
+    client = warm.popen("wait")
+    time.sleep(0.3)
+    client.send_signal(signal.SIGINT)
+    assert client.wait(10) == 130
+    client = warm.popen("wait")
+    time.sleep(0.3)
+    client.send_signal(signal.SIGTERM)
+    assert client.wait(10) == 143
+
+
+def test_a_killed_client_takes_its_program_along(warm: Rig, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    client = warm.popen("exec", "sh", "-c", f"echo $$ >{pid_file}; exec sleep 100")
+    until(lambda: pid_file.exists() and pid_file.read_text())
+    client.kill()
+    client.wait()
+    until(lambda: not Path(f"/proc/{int(pid_file.read_text())}").exists())
+
+
+def test_a_killed_client_leaves_no_reader_behind(warm: Rig) -> None:
+    until(lambda: not _workers(warm))
+    client = warm.popen("wait")
+    until(lambda: len(_workers(warm)) == 1)
+    client.kill()
+    client.wait()
+    until(lambda: not _workers(warm))
+
+
+def _workers(rig: Rig) -> list[int]:
+    children = Path(f"/proc/{rig.zoned()}/task/{rig.zoned()}/children").read_text().split()
+    return [int(pid) for pid in children if int(pid) != rig.logger()]
+
+
+def test_a_killed_worker_is_told(warm: Rig) -> None:
+    until(lambda: not _workers(warm))
+    client = warm.popen("wait", stderr=subprocess.PIPE)
+    until(lambda: len(_workers(warm)) == 1)
+    os.kill(_workers(warm)[0], signal.SIGKILL)
+    _out, err = client.communicate(timeout=10)
+    assert client.returncode == 1
+    assert b"worker" in err
+
+
+def test_two_first_commands_make_one_zoned(rig: Rig) -> None:
+    clients = [rig.popen("exec", "true") for _ in range(4)]
+    assert [client.wait(30) for client in clients] == [0] * 4
+    count = sum(_is_zoned(rig, entry) for entry in os.listdir("/proc") if entry.isdecimal())
+    # zoned itself and its logger, which is a fork.
+    assert count == 2
+
+
+def _is_zoned(rig: Rig, pid: str) -> bool:
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return b"zoned" in words and rig.paths.run_dir.encode() in words
+    return False
+
+
+def test_a_zoned_that_cannot_start_says_why(rig: Rig) -> None:
+    Path(rig.paths.root, "broken").touch()
+    done = rig.run("exec", "true")
+    assert done.returncode == 125
+    assert done.stderr == b"zonectl: zoned does not start: ImportError: it is broken\n"
+
+
+def test_a_run_root_that_another_root_uses_is_refused(warm: Rig, tmp_path: Path) -> None:
+    done = warm.run("--root", str(tmp_path / "other"), "list")
+    assert done.returncode == 1
+    assert b"not " + str(tmp_path / "other").encode() in done.stderr
+
+
+def test_a_run_root_with_a_long_name_works(tmp_path: Path, rig: Rig) -> None:
+    long = tmp_path / ("x" * 120)
+    done = rig.run("--run", str(long), "exec", "true")
+    try:
+        assert (done.returncode, done.stderr) == (0, b"")
+    finally:
+        assert rig.run("--run", str(long), "zoned", "stop").returncode == 0
+
+
+def test_no_stranger_is_served(warm: Rig) -> None:
+    os.chmod(warm.paths.socket, 0o777)
+    for folder in (warm.folder, *warm.folder.parents[:3], Path(warm.paths.run_dir)):
+        with suppress(OSError):
+            os.chmod(folder, 0o755)
+    program = (
+        "import os, socket, sys; os.setuid(65534); s = socket.socket(socket.AF_UNIX);"
+        "s.connect(sys.argv[1]); s.settimeout(5); sys.exit(s.recv(1) != b'')"
+    )
+    done = subprocess.run(
+        ["/usr/bin/python3", "-c", program, warm.paths.socket], check=False, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_socket_is_its_owners_alone(warm: Rig) -> None:
+    assert os.stat(warm.paths.socket).st_mode & 0o777 == 0o600
+
+
+def test_rubbish_on_the_socket_harms_nobody(warm: Rig) -> None:
+    for rubbish in (b"", b"GET / HTTP/1.0\r\n\r\n", b"H\0\0\0\xff\xff\xff\xff", b"H\0\0\0\x04\0\0\0abcd"):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(warm.paths.socket)
+            sock.sendall(rubbish)
+            sock.shutdown(socket.SHUT_WR)
+            sock.settimeout(10)
+            with suppress(ConnectionResetError):
+                assert sock.recv(100) == b""
+    assert warm.run("list").returncode == 0
+
+
+def test_a_client_that_says_nothing_keeps_nobody_waiting(warm: Rig) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(warm.paths.socket)
+        assert warm.run("list", timeout=10).returncode == 0
+
+
+def test_many_clients_at_once(warm: Rig) -> None:
+    results: list[bytes] = []
+
+    def one(number: int) -> None:
+        results.append(warm.run("exec", "sh", "-c", f"echo {number}").stdout)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == sorted(f"{number}\n".encode() for number in range(12))

@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kernel.daemon.rig import until
+from zonectl.daemon import notes
+
+if TYPE_CHECKING:
+    from tests.kernel.daemon.rig import Rig
+
+
+def _run_dir(rig: Rig, name: str) -> Path:
+    return Path(rig.paths.run_zone_dir(name))
+
+
+def _init(rig: Rig, name: str) -> int:
+    match = re.search(r'"pid": (\d+)', (_run_dir(rig, name) / "live.json").read_text())
+    assert match
+    return int(match[1])
+
+
+def _finished(rig: Rig, name: str) -> list[str]:
+    path = _run_dir(rig, name) / "finished"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def _policy(rig: Rig, name: str, policy: str) -> None:
+    _run_dir(rig, name).mkdir(parents=True, exist_ok=True)
+    (_run_dir(rig, name) / "policy").write_text(policy)
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _exists(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def test_a_started_zone_becomes_zoneds_child(rig: Rig) -> None:
+    assert rig.run("start", "web", "sleep", "100").returncode == 0
+    until(lambda: _parent(_init(rig, "web")) == rig.zoned())
+
+
+@pytest.mark.parametrize(
+    ("script", "told"), [("exit 7", "7 None"), ("sleep 0.3; exit 8", "8 None"), ("kill -9 $$", "None 9")]
+)
+def test_the_end_of_a_zone_is_settled_once_with_its_status(rig: Rig, script: str, told: str) -> None:
+    assert rig.run("start", "web", "sh", "-c", script).returncode == 0
+    until(lambda: _finished(rig, "web"))
+    time.sleep(0.3)
+    assert _finished(rig, "web") == [told]
+
+
+def test_zones_outlive_a_killed_zoned_and_are_adopted(rig: Rig) -> None:
+    assert rig.run("start", "web", "sleep", "100").returncode == 0
+    assert rig.run("start", "db", "sleep", "100").returncode == 0
+    web, db, zoned = _init(rig, "web"), _init(rig, "db"), rig.zoned()
+    os.kill(zoned, signal.SIGKILL)
+    until(lambda: not _exists(zoned))
+    assert _exists(web)
+    os.kill(db, signal.SIGKILL)
+    assert rig.run("exec", "true").returncode == 0
+    assert rig.zoned() != zoned
+    # The one that died while nobody watched, and the one that dies now.
+    until(lambda: _finished(rig, "db"))
+    os.kill(web, signal.SIGKILL)
+    until(lambda: _finished(rig, "web"))
+
+
+def test_a_worker_outlives_a_killed_zoned(rig: Rig) -> None:
+    client = rig.popen(
+        "exec",
+        "sh",
+        "-c",
+        "echo ready; read x; echo $x; exit 6",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert client.stdout
+    assert client.stdout.readline() == b"ready\n"
+    os.kill(rig.zoned(), signal.SIGKILL)
+    until(lambda: not rig.zoned())
+    assert rig.run("exec", "true").returncode == 0
+    out, _err = client.communicate(b"still here\n", timeout=10)
+    assert (client.returncode, out) == (6, b"still here\n")
+
+
+def test_another_version_takes_over_with_its_zones(rig: Rig) -> None:
+    assert rig.run("start", "web", "sh", "-c", "sleep 100; exit 3").returncode == 0
+    zoned, init, newer = rig.zoned(), _init(rig, "web"), rig.make_launcher("2")
+    session = rig.popen(
+        "exec", "sh", "-c", "echo ready; read x; exit 9", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert session.stdout
+    session.stdout.readline()
+    assert rig.run("exec", "echo", "new", launcher=newer).stdout == b"new\n"
+    assert rig.zoned() == zoned
+    assert rig.run("zoned", "status").stdout == f"zoned 2 runs, pid {zoned}\n".encode()
+    assert _parent(init) == zoned
+    # A worker of the old version goes on, and the zone is still waited for.
+    session.communicate(b"\n", timeout=10)
+    assert session.returncode == 9
+    subprocess.run(["pkill", "-P", str(init)], check=True)
+    until(lambda: _finished(rig, "web"))
+    assert _finished(rig, "web") == ["3 None"] or _finished(rig, "web") == ["None 15"]
+
+
+def test_two_versions_at_once_are_both_served(rig: Rig) -> None:
+    newer = rig.make_launcher("2")
+    assert rig.run("exec", "true").returncode == 0
+    assert rig.run("list", launcher=newer).returncode == 0
+    assert rig.run("list").returncode == 0
+
+
+def test_a_zone_that_fails_is_started_again_with_growing_pauses(rig: Rig) -> None:
+    _policy(rig, "web", "on-failure")
+    assert rig.run("start", "web", "false").returncode == 0
+    until(lambda: len(_finished(rig, "web")) >= 3)
+    note = notes.load(rig.paths, "web")
+    assert note
+    assert note.failures >= 2
+    (_run_dir(rig, "web") / "policy").write_text("no")
+
+
+def test_a_success_is_not_started_again(rig: Rig) -> None:
+    _policy(rig, "web", "on-failure")
+    assert rig.run("start", "web", "true").returncode == 0
+    until(lambda: _finished(rig, "web"))
+    time.sleep(0.4)
+    assert len(_finished(rig, "web")) == 1
+
+
+def test_a_users_stop_is_the_end(rig: Rig) -> None:
+    _policy(rig, "web", "always")
+    assert rig.run("start", "web", "sleep", "100").returncode == 0
+    assert rig.run("stop", "web").returncode == 0
+    until(lambda: _finished(rig, "web"))
+    time.sleep(0.4)
+    assert len(_finished(rig, "web")) == 1
+    assert notes.load(rig.paths, "web") is None
+
+
+def test_a_pending_start_outlives_a_killed_zoned(rig: Rig) -> None:
+    _policy(rig, "web", "always")
+    assert rig.run("start", "web", "true").returncode == 0
+    until(lambda: len(_finished(rig, "web")) >= 3)
+    until(lambda: (note := notes.load(rig.paths, "web")) and note.due_at)
+    os.kill(rig.zoned(), signal.SIGKILL)
+    until(lambda: not rig.zoned())
+    count = len(_finished(rig, "web"))
+    assert rig.run("exec", "true").returncode == 0
+    until(lambda: len(_finished(rig, "web")) > count)
+    (_run_dir(rig, "web") / "policy").write_text("no")
+
+
+def test_a_start_that_is_no_longer_wanted_does_not_happen(rig: Rig) -> None:
+    _policy(rig, "web", "always")
+    assert rig.run("start", "web", "true").returncode == 0
+    until(lambda: len(_finished(rig, "web")) >= 3)
+    until(lambda: (note := notes.load(rig.paths, "web")) and note.due_at)
+    notes.remove(rig.paths, "web")
+    count = len(_finished(rig, "web"))
+    time.sleep(1.0)
+    assert len(_finished(rig, "web")) == count
+
+
+def test_zoned_has_nothing_of_its_callers(rig: Rig, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            "/bin/sh",
+            "-c",
+            'umask 077; exec 9</etc/passwd; echo 500 >/proc/self/oom_score_adj; exec nice "$0" exec true',
+            rig.launcher,
+        ],
+        env={**rig.environment, "CALLERS": "own"},
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0
+    proc = Path(f"/proc/{rig.zoned()}")
+    assert (proc / "cwd").readlink() == Path("/")
+    assert b"CALLERS" not in (proc / "environ").read_bytes()
+    assert "Umask:\t0022" in (proc / "status").read_text()
+    fds = {int(fd.name): os.readlink(fd) for fd in (proc / "fd").iterdir()}
+    assert fds[0] == "/dev/null"
+    assert fds[1] == fds[2] == str(Path(rig.paths.run_dir, "zoned.log"))
+    assert "/etc/passwd" not in fds.values()
+    fields = (proc / "stat").read_text().rpartition(")")[2].split()
+    assert int(fields[4]) == 0  # no controlling terminal
+    assert _parent(rig.zoned()) == 1 or _parent(rig.zoned()) != os.getpid()
+    assert os.getpriority(os.PRIO_PROCESS, rig.zoned()) == 0
+
+
+def test_an_idle_zoned_leaves_and_leaves_nothing(rig: Rig) -> None:
+    rig.environment["ZONECTL_IDLE"] = "0.4"
+    assert rig.run("exec", "true").returncode == 0
+    zoned, logger = rig.zoned(), rig.logger()
+    until(lambda: not _exists(zoned))
+    assert not _exists(logger)
+    assert not Path(rig.paths.socket).exists()
+
+
+def test_a_zoned_with_a_zone_is_not_idle(rig: Rig) -> None:
+    rig.environment["ZONECTL_IDLE"] = "0.2"
+    assert rig.run("start", "web", "sleep", "100").returncode == 0
+    zoned = rig.zoned()
+    time.sleep(1)
+    assert rig.zoned() == zoned
+    os.kill(_init(rig, "web"), signal.SIGKILL)
+    until(lambda: not rig.zoned())
+
+
+def test_commands_come_through_while_zoned_leaves(rig: Rig) -> None:
+    rig.environment["ZONECTL_IDLE"] = "0.05"
+    for _ in range(8):
+        assert rig.run("exec", "true").returncode == 0
+        time.sleep(0.12)
+
+
+def test_stop_and_status(rig: Rig) -> None:
+    assert rig.run("zoned", "status").returncode == 3
+    assert rig.run("zoned", "stop").returncode == 1
+    assert rig.run("start", "web", "sleep", "100").returncode == 0
+    zoned = rig.zoned()
+    assert rig.run("zoned", "status").stdout == f"zoned 1 runs, pid {zoned}\n".encode()
+    assert rig.run("zoned", "stop").returncode == 0
+    assert not rig.zoned()
+    assert _exists(_init(rig, "web"))
+    assert rig.run("zoned", "nonsense").returncode == 2
+
+
+def test_a_second_zoned_is_refused(rig: Rig) -> None:
+    assert rig.run("exec", "true").returncode == 0
+    done = rig.run("zoned", "serve")
+    assert done.returncode == 1
+    assert b"runs already" in done.stderr
+
+
+def test_a_socket_from_systemd(rig: Rig) -> None:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(rig.paths.socket)
+    listener.listen()
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(listener.fileno(), 3)
+        os.execve(
+            rig.launcher,
+            [rig.launcher, "zoned", "serve"],
+            {**rig.environment, "LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())},
+        )
+    listener.close()
+    assert rig.run("exec", "echo", "served").stdout == b"served\n"
+    assert rig.zoned() == pid
+    os.kill(pid, signal.SIGTERM)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert Path(rig.paths.socket).exists()
+
+
+CGROUP2 = Path("/sys/fs/cgroup/unified")
+
+
+@pytest.mark.skipif(not (CGROUP2 / "cgroup.procs").exists(), reason="no cgroup2 tree")
+def test_zoned_lives_in_a_group_of_its_own_and_removes_it(rig: Rig) -> None:
+    leaf = CGROUP2 / rig.instance.cgroup / "zoned"
+    Path(rig.paths.root, "leaf").write_text(str(leaf))
+    assert rig.run("exec", "true").returncode == 0
+    assert str(rig.zoned()) in (leaf / "cgroup.procs").read_text().split()
+    assert rig.run("zoned", "stop").returncode == 0
+    assert not leaf.parent.exists()

@@ -1,0 +1,115 @@
+"""What zoned's workers do without a client: settle a zone that has ended, start it again, adopt what is there."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from zonectl.daemon import notes
+from zonectl.daemon.handover import ZonedWarden, hand_over
+from zonectl.daemon.restart import decide
+from zonectl.errors import Busy, DaemonError, NoSuchZone, StateError, ZonectlError
+from zonectl.kernel import proc
+from zonectl.kernel.process import ExitStatus
+from zonectl.model.config import Restart
+
+if TYPE_CHECKING:
+    from zonectl.daemon.worker import Setting
+
+_BUSY_ATTEMPTS = 30
+_START_FAILED = ExitStatus(status=1)
+
+
+def finish(setting: Setting, name: str, ended: ExitStatus, *, ran_s: float) -> int:
+    """Settle the zone, whose init has ended, and have it started again if its policy says so."""
+    _settle(setting, name, ended)
+    _reschedule(setting, name, ended, ran_s=ran_s)
+    return 0
+
+
+def start_again(setting: Setting, name: str) -> int:
+    """Start a zone whose time has come, unless a user has stopped or deleted it meanwhile."""
+    note = notes.load(setting.paths, name)
+    if note is None or note.due_at is None:
+        return 0
+    if setting.jobs.stopped_by_user(name):
+        notes.remove(setting.paths, name)
+        return 0
+    try:
+        setting.jobs.start(name, warden=ZonedWarden(setting.channel, setting.paths, again=True))
+    except (StateError, NoSuchZone):  # started by somebody else, or gone
+        return 0
+    except ZonectlError as error:
+        setting.complain(f"{name}: not started again: {error}")
+        _reschedule(setting, name, _START_FAILED, ran_s=0)
+    return 0
+
+
+def adopt(setting: Setting) -> int:
+    """At zoned's start: watch the zones that run, settle those that ended while nobody watched."""
+    setting.jobs.recover()
+    alive = set()
+    for survivor in setting.jobs.survivors():
+        alive.add(survivor.name)
+        note = notes.load(setting.paths, survivor.name)
+        started_at = note.started_at if note else time.time()
+        hand_over(
+            setting.channel,
+            setting.paths,
+            survivor.name,
+            pid=survivor.pid,
+            pidfd=survivor.pidfd,
+            started_at=started_at,
+        )
+    for name in notes.names(setting.paths):
+        if name not in alive:
+            _catch_up(setting, name)
+    return 0
+
+
+def _catch_up(setting: Setting, name: str) -> None:
+    note = notes.load(setting.paths, name)
+    if note is None:
+        notes.remove(setting.paths, name)
+    elif note.due_at is not None:
+        setting.channel.start_again(name, delay_s=max(0.0, note.due_at - time.time()))
+    else:
+        finish(setting, name, ExitStatus(), ran_s=time.time() - note.started_at)
+
+
+def _settle(setting: Setting, name: str, ended: ExitStatus) -> None:
+    for _attempt in range(_BUSY_ATTEMPTS):
+        try:
+            setting.jobs.finish(name, ended)
+        except Busy:  # a stop, most likely, that waits for this very end
+            continue
+        except ZonectlError as error:
+            setting.complain(f"{name}: not settled: {error}")
+        return
+    setting.complain(f"{name}: not settled: another command has held it all the time")
+
+
+def _reschedule(setting: Setting, name: str, ended: ExitStatus, *, ran_s: float) -> None:
+    note = notes.load(setting.paths, name)
+    if note is None:
+        return
+    by_user = setting.jobs.stopped_by_user(name)
+    decision = decide(_policy(setting, name), ended, by_user=by_user, ran_s=ran_s, failures=note.failures)
+    if decision is None:
+        notes.remove(setting.paths, name)
+        return
+    due_at = time.time() + decision.delay_s
+    notes.save(
+        setting.paths, name, notes.Note(boot_id=proc.boot_id(), failures=decision.failures, due_at=due_at)
+    )
+    try:
+        setting.channel.start_again(name, delay_s=decision.delay_s)
+    except DaemonError as error:  # the next zoned reads the note
+        setting.complain(f"{name}: {error}")
+
+
+def _policy(setting: Setting, name: str) -> Restart:
+    try:
+        return setting.jobs.policy(name)
+    except ZonectlError:
+        return Restart.NO

@@ -1,0 +1,235 @@
+"""What zoned's children tell it: a zone to watch, a zone to be started again, a client of another version.
+
+One SEQPACKET pair for all of them: each message arrives whole (unix(7)), and its sender waits for the answer on a
+socket of its own that travels with it. The pair outlives zoned's exec of a new version, so a worker of the old code
+may well hand its zone to the new: fields that are not known are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zonectl.daemon import notes
+from zonectl.errors import DaemonError, SyscallError
+from zonectl.kernel import proc, sockets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zonectl.store.paths import Paths
+
+MAX_MESSAGE_BYTES = 64 << 10
+_MAX_DESCRIPTORS = 4
+_ANSWER_TIMEOUT_S = 30.0
+_OK = b"ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt:
+    """Watch the running init `pid`; `fifos` are those of its output and error, or none. Whoever takes it owns them."""
+
+    zone: str
+    pid: int
+    sender: int
+    started_at: float
+    pidfd: int
+    fifos: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartAgain:
+    """Start the zone after `delay_s`."""
+
+    zone: str
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outdated:
+    """A client of another version is there; `program` starts its zoned."""
+
+    program: tuple[str, ...]
+
+
+Message = Adopt | StartAgain | Outdated
+
+
+class Channel:
+    """The children's end of the pair."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def fileno(self) -> int:
+        """The descriptor that a child must keep."""
+        return self._sock.fileno()
+
+    def adopt(self, zone: str, *, pid: int, started_at: float, descriptors: Sequence[int]) -> None:
+        """Hand over the running init `pid`: its pidfd, and its FIFOs.
+
+        Raises:
+            DaemonError: zoned does not take it.
+
+        """
+        self._tell({"kind": "adopt", "zone": zone, "pid": pid, "started_at": started_at}, descriptors)
+
+    def start_again(self, zone: str, *, delay_s: float) -> None:
+        """Have the zone started after `delay_s`.
+
+        Raises:
+            DaemonError: zoned is gone.
+
+        """
+        self._tell({"kind": "start-again", "zone": zone, "delay_s": delay_s})
+
+    def outdated(self, program: Sequence[str]) -> None:
+        """Have zoned become what `program` starts.
+
+        Raises:
+            DaemonError: zoned is gone.
+
+        """
+        self._tell({"kind": "outdated", "program": list(program)})
+
+    def _tell(self, message: dict[str, object], descriptors: Sequence[int] = ()) -> None:
+        data = json.dumps({"sender": os.getpid(), **message}).encode()
+        mine, theirs = sockets.pair()
+        with mine, theirs:
+            try:
+                sockets.send(self._sock, data, [theirs.fileno(), *descriptors])
+                theirs.close()
+                mine.settimeout(_ANSWER_TIMEOUT_S)
+                answer = mine.recv(MAX_MESSAGE_BYTES)
+            except (SyscallError, OSError) as error:
+                raise DaemonError(f"zoned cannot be reached: {error}") from error
+        if answer != _OK:
+            raise DaemonError(f"zoned refuses: {answer.decode(errors='replace') or 'it has gone'}")
+
+
+class ZonedWarden:
+    """Hands started zones to zoned (`zonectl.runtime.frontend.Warden`).
+
+    A user's start begins the count of failures anew; `again` is zoned's own start, which goes on counting.
+    """
+
+    def __init__(self, channel: Channel, paths: Paths, *, again: bool = False) -> None:
+        self._channel = channel
+        self._paths = paths
+        self._again = again
+
+    def adopt(self, *, zone: str, pid: int, pidfd: int) -> None:
+        """Take over the running init `pid` of `zone`, as a child once this process has exited.
+
+        Raises:
+            DaemonError: zoned cannot be reached; the caller must end the zone again.
+
+        """
+        before = notes.load(self._paths, zone)
+        failures = before.failures if before and self._again else 0
+        started_at = time.time()
+        note = notes.Note(boot_id=proc.boot_id(), failures=failures, started_at=started_at)
+        notes.save(self._paths, zone, note)
+        hand_over(self._channel, self._paths, zone, pid=pid, pidfd=pidfd, started_at=started_at)
+
+
+def hand_over(channel: Channel, paths: Paths, zone: str, *, pid: int, pidfd: int, started_at: float) -> None:
+    """Give zoned a running init and the FIFOs that stand in its volatile folder.
+
+    Raises:
+        DaemonError: zoned does not take it.
+
+    """
+    fifos = open_fifos(paths.run_zone_dir(zone))
+    try:
+        channel.adopt(zone, pid=pid, started_at=started_at, descriptors=(pidfd, *fifos))
+    finally:
+        for fd in fifos:
+            os.close(fd)
+
+
+def open_fifos(folder: str) -> tuple[int, ...]:
+    """The FIFOs `out` and `err` of a zone, open for reading and writing, so that what is in them stays; or none.
+
+    The caller owns them.
+    """
+    found: list[int] = []
+    for name in ("out", "err"):
+        with suppress(FileNotFoundError):
+            fd = os.open(f"{folder}/{name}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+            found.append(fd)
+            if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+                break
+    if len(found) == 2 and all(stat.S_ISFIFO(os.fstat(fd).st_mode) for fd in found):  # noqa: PLR2004 - out and err
+        return tuple(found)
+    for fd in found:
+        os.close(fd)
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message and the socket that its sender waits at; answering it closes it."""
+
+    message: Message
+    answer: socket.socket
+
+    def accept(self) -> None:
+        """Tell the sender that it is done."""
+        with self.answer, suppress(OSError):
+            self.answer.send(_OK, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
+
+def receive(sock: socket.socket) -> Received | None:
+    """The next message at zoned's end; None if it was none that can be understood."""
+    try:
+        data, descriptors = sockets.receive(sock, MAX_MESSAGE_BYTES, _MAX_DESCRIPTORS)
+    except SyscallError:
+        return None
+    try:
+        message = _message(json.loads(data), descriptors[1:])
+        answer = socket.socket(fileno=descriptors[0])
+    except (ValueError, KeyError, TypeError, IndexError, OSError):
+        for fd in descriptors:
+            os.close(fd)
+        return None
+    return Received(message, answer)
+
+
+def _message(fields: dict[str, object], descriptors: Sequence[int]) -> Message:
+    match fields["kind"]:
+        case "adopt":
+            pidfd, *fifos = descriptors
+            return Adopt(
+                zone=str(fields["zone"]),
+                pid=_integer(fields["pid"]),
+                sender=_integer(fields["sender"]),
+                started_at=_number(fields["started_at"]),
+                pidfd=pidfd,
+                fifos=tuple(fifos),
+            )
+        case "start-again":
+            return StartAgain(zone=str(fields["zone"]), delay_s=_number(fields["delay_s"]))
+        case "outdated":
+            program = fields["program"]
+            if isinstance(program, list) and program:
+                return Outdated(program=tuple(str(word) for word in program))
+    raise ValueError("no message")
+
+
+def _integer(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError("not an integer")
+    return value
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float):
+        raise TypeError("not a number")
+    return float(value)

@@ -1,0 +1,87 @@
+"""zoned's own note about a zone it watches: how often it failed in a row, and when it is to be started again.
+
+It stands beside the zone's other volatile files, so that a zoned that was killed goes on where it was; whoever stops or
+deletes a zone that waits to be started again removes the note.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from zonectl.errors import StoreError
+from zonectl.kernel import proc
+from zonectl.model.names import ZONE_NAME
+from zonectl.store import documents
+from zonectl.store.fields import Fields
+
+if TYPE_CHECKING:
+    from zonectl.store.paths import Paths
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """`started_at` and `due_at` are seconds since the epoch; `due_at` is None while the zone runs."""
+
+    boot_id: str
+    failures: int = 0
+    started_at: float = 0.0
+    due_at: float | None = None
+
+
+def path(paths: Paths, name: str) -> str:
+    """Where the note of the zone is."""
+    return f"{paths.run_zone_dir(name)}/watch.json"
+
+
+def save(paths: Paths, name: str, note: Note) -> None:
+    """Write the note; not synced, and nothing if the zone's volatile folder is gone.
+
+    Raises:
+        StoreError: it cannot be written.
+
+    """
+    if os.path.isdir(paths.run_zone_dir(name)):
+        documents.write_volatile(path(paths, name), {"schema_version": SCHEMA_VERSION, **asdict(note)})
+
+
+def load(paths: Paths, name: str) -> Note | None:
+    """The note of the zone; None if there is none, or none of this boot, or none that can be read."""
+    try:
+        document = documents.read_optional(path(paths, name), newest=SCHEMA_VERSION)
+        note = None if document is None else _note(Fields(path(paths, name), document))
+    except StoreError:
+        return None
+    return note if note and note.boot_id == proc.boot_id() else None
+
+
+def remove(paths: Paths, name: str) -> None:
+    """Remove the note; it may be gone already.
+
+    Raises:
+        StoreError: it cannot be removed.
+
+    """
+    documents.remove(path(paths, name), volatile=True)
+
+
+def names(paths: Paths) -> list[str]:
+    """The zones that have a note, sorted."""
+    try:
+        found = os.listdir(paths.run_zones_dir)
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in found if ZONE_NAME.match(name) and os.path.exists(path(paths, name)))
+
+
+def _note(fields: Fields) -> Note:
+    due_at = fields.values.get("due_at")
+    return Note(
+        boot_id=fields.text("boot_id"),
+        failures=fields.integer("failures"),
+        started_at=fields.number("started_at"),
+        due_at=None if due_at is None else fields.number("due_at"),
+    )

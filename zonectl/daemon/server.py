@@ -1,0 +1,199 @@
+"""zoned's loop: accept, fork, reap, timers. It never waits for a client, a zone, the network or a disk."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zonectl.daemon import aftermath, handover, worker
+from zonectl.daemon.handover import Adopt, Outdated, StartAgain
+from zonectl.daemon.logger import Logger
+from zonectl.daemon.offspring import fork
+from zonectl.daemon.watch import LoggerLink, Watch
+from zonectl.kernel import pump, sockets
+from zonectl.kernel.process import ExitStatus
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable
+
+    from zonectl.daemon.watch import Watched
+    from zonectl.daemon.worker import Setting
+
+LOGGER_PAUSE_S = 1.0
+"""A logger that ends at once is not started again at once."""
+
+_LINGER_S = 0.05
+_REMEMBERED = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Why the loop was left: to make room, or to become what `program` starts."""
+
+    program: tuple[str, ...] | None = None
+
+
+class Server:
+    """One zoned at work. The descriptors stay whoever's made them; `pair` are zoned's and the children's end."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        *,
+        listener: socket.socket,
+        pair: tuple[socket.socket, socket.socket],
+        idle_s: float,
+    ) -> None:
+        self._setting = setting
+        self._listener = listener
+        self._inbox = pair[0]
+        self._idle_s = idle_s
+        self._loop = pump.Loop()
+        self._watch = Watch(self._loop, self._zone_ended)
+        self._workers: set[int] = set()
+        self._due: dict[str, float] = {}
+        self._strays: OrderedDict[int, ExitStatus] = OrderedDict()
+        self._busy_at = time.monotonic()
+        self._outcome: Outcome | None = None
+        self._logger = 0
+        self._logger_started_at = 0.0
+        self._link: LoggerLink | None = None
+
+    def run(self) -> Outcome:
+        """Serve until idle, told to leave, or outdated."""
+        signals = pump.Signals(self._loop, self._caught)
+        signals.catch(signal.SIGTERM, signal.SIGCHLD)
+        for signum in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(signum, signal.SIG_IGN)
+        os.set_blocking(self._listener.fileno(), False)
+        self._loop.watch(self._listener.fileno(), select.POLLIN, self._accept)
+        self._loop.watch(self._inbox.fileno(), select.POLLIN, self._hear)
+        self._start_logger()
+        self._fork(lambda: aftermath.adopt(self._setting))
+        self._check_idle()
+        while self._outcome is None:
+            self._loop.turn()
+        return self._leave(self._outcome, signals)
+
+    def _leave(self, outcome: Outcome, signals: pump.Signals) -> Outcome:
+        signals.close()
+        if self._link:
+            self._link.close()
+        if outcome.program is None and not self._watch.running:
+            # Nothing is left to read: an idle logger would stay for nothing.
+            os.kill(self._logger, signal.SIGTERM)
+            os.waitpid(self._logger, 0)
+        return outcome
+
+    def _accept(self) -> None:
+        try:
+            sock, _address = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        with sock:
+            _pid, uid, _gid = sockets.peer_credentials(sock)
+            if uid == os.geteuid():
+                self._fork(lambda: worker.serve(self._setting, sock), sock.fileno())
+
+    def _fork(self, function: Callable[[], int], *keep: int) -> None:
+        """Run `function` in a worker; one that fails says so in zoned's log."""
+        self._workers.add(fork(lambda: self._logged(function), keep=(self._setting.channel.fileno(), *keep)))
+
+    def _logged(self, function: Callable[[], int]) -> int:
+        try:
+            return function()
+        except Exception as error:  # noqa: BLE001 - a process ends here
+            import traceback
+
+            self._setting.complain(f"unexpected: {error}\n{traceback.format_exc()}")
+            return 1
+
+    def _hear(self) -> None:
+        received = handover.receive(self._inbox)
+        if received is None:
+            return
+        match received.message:
+            case Adopt() as message:
+                self._due.pop(message.zone, None)
+                self._watch.add(message)
+                if status := self._strays.pop(message.pid, None):
+                    self._watch.child_ended(message.pid, status)
+            case StartAgain(zone=zone, delay_s=delay_s):
+                due = self._due[zone] = time.monotonic() + delay_s
+                self._loop.later(delay_s, lambda: self._start_again(zone, due))
+            case Outdated(program=program):
+                # Not accepting any more, so that the client's next attempt waits for the new code.
+                self._outcome = Outcome(program=program)
+        received.accept()
+
+    def _start_again(self, zone: str, due: float) -> None:
+        if self._due.get(zone) == due:
+            del self._due[zone]
+            self._fork(lambda: aftermath.start_again(self._setting, zone))
+
+    def _zone_ended(self, run: Watched, status: ExitStatus) -> None:
+        ran_s = max(0.0, time.time() - run.started_at)
+        self._fork(lambda: aftermath.finish(self._setting, run.zone, status, ran_s=ran_s))
+
+    def _caught(self, signum: int) -> None:
+        if signum == signal.SIGTERM:
+            self._outcome = Outcome()
+        else:
+            self._reap()
+
+    def _reap(self) -> None:
+        """Take leave of every child that has ended; whose they are is known by pid, and some are nobody's."""
+        for pid, status in _ended_children():
+            if pid == self._logger:
+                self._logger_ended()
+            elif pid in self._workers:
+                self._workers.remove(pid)
+                self._watch.parent_ended(pid)
+            elif not self._watch.child_ended(pid, status):
+                self._strays[pid] = status
+                while len(self._strays) > _REMEMBERED:
+                    self._strays.popitem(last=False)
+
+    def _start_logger(self) -> None:
+        ours, theirs = sockets.pair()
+        paths = self._setting.paths
+        with theirs:
+            self._logger = fork(lambda: Logger(paths, theirs).run(), keep=(theirs.fileno(),))
+        self._logger_started_at = time.monotonic()
+        self._link = LoggerLink(self._loop, ours, read=self._watch.read)
+        self._watch.connect(self._link)
+
+    def _logger_ended(self) -> None:
+        self._watch.disconnect()
+        if self._link:
+            self._link.close()
+            self._link = None
+        age_s = time.monotonic() - self._logger_started_at
+        self._loop.later(0 if age_s > LOGGER_PAUSE_S else LOGGER_PAUSE_S, self._start_logger)
+
+    def _check_idle(self) -> None:
+        now = time.monotonic()
+        if self._workers or self._due or self._watch.running or self._watch.unread:
+            self._busy_at = now
+        left_s = self._busy_at + self._idle_s - now
+        if left_s <= 0:
+            self._outcome = Outcome()
+        else:
+            self._loop.later(max(_LINGER_S, min(left_s, self._idle_s / 4)), self._check_idle)
+
+
+def _ended_children() -> Iterable[tuple[int, ExitStatus]]:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, ExitStatus.of_wait_status(status)
