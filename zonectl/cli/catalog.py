@@ -6,11 +6,11 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
-from zonectl.config.nearest import nearest
 from zonectl.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterable
 
     from zonectl.cli.setting import Setting
 
@@ -89,9 +89,15 @@ def find(name: str) -> Verb:
     """
     if name in VERBS:
         return VERBS[name]
-    meant = nearest(name, VERBS)
-    message = f"there is no verb {name!r}" + (f" (did you mean {meant}?)" if meant else "")
-    raise UsageError(message, hint="see zonectl --help")
+    raise UsageError(f"there is no verb {name!r}{did_you_mean(name, VERBS)}", hint="see zonectl --help")
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """What to say to someone who wrote `word`, which is none of `words`; empty where none is near."""
+    from zonectl.config.nearest import nearest  # a third of a cold list's time, and only a mistake needs it
+
+    meant = nearest(word, words)
+    return f" (did you mean {meant}?)" if meant else ""
 
 
 def load(name: str) -> Module:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from zonectl.cli import catalog
-from zonectl.config.nearest import nearest
 from zonectl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -122,15 +121,14 @@ class Parser(argparse.ArgumentParser):
 
     @staticmethod
     def _no_choice(name: str, word: str, *, choices: list[str]) -> str:
-        meant = nearest(word.strip("'"), choices)
-        tail = f" (did you mean {meant}?)" if meant else ""
-        return f"{name}: {word} is none of {', '.join(choices)}{tail}"
+        meant = catalog.did_you_mean(word.strip("'"), choices)
+        return f"{name}: {word} is none of {', '.join(choices)}{meant}"
 
     def _unknown(self, word: str) -> str:
         if not word.startswith("-"):
             return f"{word!r} is one argument too many"
-        meant = nearest(word.partition("=")[0], self.options())
-        return f"there is no option {word!r}" + (f" (did you mean {meant}?)" if meant else "")
+        meant = catalog.did_you_mean(word.partition("=")[0], self.options())
+        return f"there is no option {word!r}{meant}"
 
 
 def read(argv: Sequence[str]) -> Line:
