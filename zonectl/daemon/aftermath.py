@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from zonectl.daemon import notes
 from zonectl.daemon.handover import ZonedWarden, hand_over
 from zonectl.daemon.restart import decide
 from zonectl.errors import Busy, DaemonError, NoSuchZone, StateError, ZonectlError
 from zonectl.kernel import proc
 from zonectl.kernel.process import ExitStatus
 from zonectl.model.config import Restart
+from zonectl.store import restarts
 
 if TYPE_CHECKING:
     from zonectl.daemon.worker import Setting
@@ -29,11 +29,11 @@ def finish(setting: Setting, name: str, ended: ExitStatus, *, ran_s: float) -> i
 
 def start_again(setting: Setting, name: str) -> int:
     """Start a zone whose time has come, unless a user has stopped or deleted it meanwhile."""
-    note = notes.load(setting.paths, name)
+    note = restarts.load(setting.paths, name)
     if note is None or note.due_at is None:
         return 0
     if setting.jobs.stopped_by_user(name):
-        notes.remove(setting.paths, name)
+        restarts.remove(setting.paths, name)
         return 0
     try:
         setting.jobs.start(name, warden=ZonedWarden(setting.channel, setting.paths, again=True))
@@ -51,7 +51,7 @@ def adopt(setting: Setting) -> int:
     alive = set()
     for survivor in setting.jobs.survivors():
         alive.add(survivor.name)
-        note = notes.load(setting.paths, survivor.name)
+        note = restarts.load(setting.paths, survivor.name)
         started_at = note.started_at if note else time.time()
         hand_over(
             setting.channel,
@@ -61,16 +61,16 @@ def adopt(setting: Setting) -> int:
             pidfd=survivor.pidfd,
             started_at=started_at,
         )
-    for name in notes.names(setting.paths):
+    for name in restarts.names(setting.paths):
         if name not in alive:
             _catch_up(setting, name)
     return 0
 
 
 def _catch_up(setting: Setting, name: str) -> None:
-    note = notes.load(setting.paths, name)
+    note = restarts.load(setting.paths, name)
     if note is None:
-        notes.remove(setting.paths, name)
+        restarts.remove(setting.paths, name)
     elif note.due_at is not None:
         setting.channel.start_again(name, delay_s=max(0.0, note.due_at - time.time()))
     else:
@@ -90,17 +90,17 @@ def _settle(setting: Setting, name: str, ended: ExitStatus) -> None:
 
 
 def _reschedule(setting: Setting, name: str, ended: ExitStatus, *, ran_s: float) -> None:
-    note = notes.load(setting.paths, name)
+    note = restarts.load(setting.paths, name)
     if note is None:
         return
     by_user = setting.jobs.stopped_by_user(name)
     decision = decide(_policy(setting, name), ended, by_user=by_user, ran_s=ran_s, failures=note.failures)
     if decision is None:
-        notes.remove(setting.paths, name)
+        restarts.remove(setting.paths, name)
         return
     due_at = time.time() + decision.delay_s
-    notes.save(
-        setting.paths, name, notes.Note(boot_id=proc.boot_id(), failures=decision.failures, due_at=due_at)
+    restarts.save(
+        setting.paths, name, restarts.Note(boot_id=proc.boot_id(), failures=decision.failures, due_at=due_at)
     )
     try:
         setting.channel.start_again(name, delay_s=decision.delay_s)

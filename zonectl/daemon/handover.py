@@ -16,9 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zonectl.daemon import notes
 from zonectl.errors import DaemonError, SyscallError
 from zonectl.kernel import proc, sockets
+from zonectl.store import restarts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,11 +131,11 @@ class ZonedWarden:
             DaemonError: zoned cannot be reached; the caller must end the zone again.
 
         """
-        before = notes.load(self._paths, zone)
+        before = restarts.load(self._paths, zone)
         failures = before.failures if before and self._again else 0
         started_at = time.time()
-        note = notes.Note(boot_id=proc.boot_id(), failures=failures, started_at=started_at)
-        notes.save(self._paths, zone, note)
+        note = restarts.Note(boot_id=proc.boot_id(), failures=failures, started_at=started_at)
+        restarts.save(self._paths, zone, note)
         hand_over(self._channel, self._paths, zone, pid=pid, pidfd=pidfd, started_at=started_at)
 
 

@@ -129,6 +129,10 @@ class FakeJobs:
         records.save_last(self._paths, name, last)
         records.remove_live(self._paths, name)
 
+    def leave(self) -> None:
+        with open(f"{self._paths.root}/left", "w", encoding="utf-8"):
+            return
+
     def policy(self, name: str) -> Restart:
         try:
             with open(f"{self._paths.run_zone_dir(name)}/policy", encoding="utf-8") as file:
@@ -141,9 +145,6 @@ class FakeJobs:
         return last is not None and last.by_user
 
     def recover(self) -> None:
-        return
-
-    def leave(self) -> None:
         return
 
     def survivors(self) -> list[Survivor]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.daemon.rig import until
-from zonectl.daemon import notes
+from zonectl.store import restarts
 
 if TYPE_CHECKING:
     from tests.kernel.daemon.rig import Rig
@@ -126,7 +126,7 @@ def test_a_zone_that_fails_is_started_again_with_growing_pauses(rig: Rig) -> Non
     _policy(rig, "web", "on-failure")
     assert rig.run("start", "web", "false").returncode == 0
     until(lambda: len(_finished(rig, "web")) >= 3)
-    note = notes.load(rig.paths, "web")
+    note = restarts.load(rig.paths, "web")
     assert note
     assert note.failures >= 2
     (_run_dir(rig, "web") / "policy").write_text("no")
@@ -147,14 +147,14 @@ def test_a_users_stop_is_the_end(rig: Rig) -> None:
     until(lambda: _finished(rig, "web"))
     time.sleep(0.4)
     assert len(_finished(rig, "web")) == 1
-    assert notes.load(rig.paths, "web") is None
+    assert restarts.load(rig.paths, "web") is None
 
 
 def test_a_pending_start_outlives_a_killed_zoned(rig: Rig) -> None:
     _policy(rig, "web", "always")
     assert rig.run("start", "web", "true").returncode == 0
     until(lambda: len(_finished(rig, "web")) >= 3)
-    until(lambda: (note := notes.load(rig.paths, "web")) and note.due_at)
+    until(lambda: (note := restarts.load(rig.paths, "web")) and note.due_at)
     os.kill(rig.zoned(), signal.SIGKILL)
     until(lambda: not rig.zoned())
     count = len(_finished(rig, "web"))
@@ -167,8 +167,9 @@ def test_a_start_that_is_no_longer_wanted_does_not_happen(rig: Rig) -> None:
     _policy(rig, "web", "always")
     assert rig.run("start", "web", "true").returncode == 0
     until(lambda: len(_finished(rig, "web")) >= 3)
-    until(lambda: (note := notes.load(rig.paths, "web")) and note.due_at)
-    notes.remove(rig.paths, "web")
+    until(lambda: (note := restarts.load(rig.paths, "web")) and note.due_at)
+    assert restarts.cancel(rig.paths, "web")
+    assert not restarts.cancel(rig.paths, "web")
     count = len(_finished(rig, "web"))
     time.sleep(1.0)
     assert len(_finished(rig, "web")) == count
@@ -208,6 +209,7 @@ def test_an_idle_zoned_leaves_and_leaves_nothing(rig: Rig) -> None:
     until(lambda: not _exists(zoned))
     assert not _exists(logger)
     assert not Path(rig.paths.socket).exists()
+    assert Path(rig.paths.root, "left").exists()
 
 
 def test_a_zoned_with_a_zone_is_not_idle(rig: Rig) -> None:

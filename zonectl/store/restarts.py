@@ -1,7 +1,7 @@
-"""zoned's own note about a zone it watches: how often it failed in a row, and when it is to be started again.
+"""The note about a zone that is watched: how often it failed in a row, and when it is to be started again.
 
-It stands beside the zone's other volatile files, so that a zoned that was killed goes on where it was; whoever stops or
-deletes a zone that waits to be started again removes the note.
+It stands beside the zone's other volatile files, so that a zoned that was killed goes on where it was. Whoever stops a
+zone that waits to be started again cancels that by removing the note; delete removes it with its folder.
 """
 
 from __future__ import annotations
@@ -66,6 +66,20 @@ def remove(paths: Paths, name: str) -> None:
 
     """
     documents.remove(path(paths, name), volatile=True)
+
+
+def cancel(paths: Paths, name: str) -> bool:
+    """Have the zone not started again: whether it was waiting for that.
+
+    Raises:
+        StoreError: the note cannot be removed.
+
+    """
+    note = load(paths, name)
+    if note is None or note.due_at is None:
+        return False
+    remove(paths, name)
+    return True
 
 
 def names(paths: Paths) -> list[str]:
