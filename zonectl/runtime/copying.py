@@ -150,8 +150,13 @@ def _unpack(pipe: BinaryIO, target: str, base: str) -> None:
 def _place(target: str, base: str) -> tuple[str, str]:
     """The folder that is written to, and the name there, as cp(1) understands its last argument."""
     try:
-        if stat.S_ISDIR(os.stat(target).st_mode):
+        mode = os.stat(target).st_mode
+        if stat.S_ISDIR(mode):
             return target, base
+        if not stat.S_ISREG(mode):
+            # It would be replaced: nobody wants /dev/null to become a file.
+            msg = f"{target} is neither a file nor a folder"
+            raise ZonectlError(msg)
     except FileNotFoundError:
         if target.endswith("/"):
             raise

@@ -6,7 +6,7 @@ import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zonectl.errors import StoreError
+from zonectl.errors import NoSuchZone, StoreError
 from zonectl.runtime import zones
 from zonectl.runtime.remains import discard, discard_damaged, teardown_when_last
 from zonectl.runtime.settle import sweep
@@ -31,7 +31,7 @@ def delete(context: Context, name: str, *, force: bool = False) -> None:
         try:
             _delete(context, name, force=force)
         except StoreError:
-            if not force or _is_readable(context, name):
+            if not (force and _is_damaged(context, name)):
                 raise
             discard_damaged(context, name)
     teardown_when_last(context)
@@ -50,9 +50,11 @@ def _delete(context: Context, name: str, *, force: bool) -> None:
     discard(context, found.record)
 
 
-def _is_readable(context: Context, name: str) -> bool:
+def _is_damaged(context: Context, name: str) -> bool:
     try:
         records.load_record(context.paths, name)
-    except StoreError:
+    except NoSuchZone:
         return False
-    return True
+    except StoreError:
+        return True
+    return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from zonectl.model.names import ZoneId
 from zonectl.network import shared
 from zonectl.runtime import zones
 from zonectl.runtime.status import open_init
-from zonectl.store import documents, idranges, leases, records
+from zonectl.store import documents, folders, idranges, leases, records
 from zonectl.store.locks import lock
 
 if TYPE_CHECKING:
@@ -30,16 +29,16 @@ def discard(context: Context, record: ZoneRecord) -> None:
     never an id range or an address that belongs to nobody.
     """
     discard_installed(context, record)
-    _remove_tree(context.paths.run_zone_dir(record.name))
+    folders.remove(context.paths.run_zone_dir(record.name))
 
 
 def discard_installed(context: Context, record: ZoneRecord) -> None:
     """As `discard`, but for the run folder: who goes on to work on the name needs the lock that is in it."""
     name = record.name
-    _remove_tree(context.paths.zone_dir(name), spare=os.path.basename(context.paths.record_file(name)))
+    folders.remove(context.paths.zone_dir(name), spare=os.path.basename(context.paths.record_file(name)))
     leases.release(context.paths, record.id)
     idranges.release(context.paths, record.id)
-    _remove_tree(context.paths.zone_dir(name))
+    folders.remove(context.paths.zone_dir(name))
 
 
 def is_unborn(context: Context, name: str) -> bool:
@@ -57,8 +56,8 @@ def is_unborn(context: Context, name: str) -> bool:
 def discard_damaged(context: Context, name: str) -> None:
     """Remove the zone `name` that has no record to read: the files by its name, then what its lost id held."""
     _end_init(context, name)
-    _remove_tree(context.paths.zone_dir(name))
-    _remove_tree(context.paths.run_zone_dir(name))
+    folders.remove(context.paths.zone_dir(name))
+    folders.remove(context.paths.run_zone_dir(name))
     release_unowned(context)
 
 
@@ -102,27 +101,3 @@ def teardown_when_last(context: Context) -> None:
         shared.teardown(context.instance, lock=nullcontext())
     if context.facts.cgroup.mount:
         Tree(context.facts.cgroup).discard(context.instance.cgroup)
-
-
-def _remove_tree(path: str, *, spare: str | None = None) -> None:
-    """Remove a folder and all in it, by descriptors (shutil.rmtree), following no link; what is gone is fine."""
-    try:
-        if spare is None:
-            shutil.rmtree(path)
-            return
-        with os.scandir(path) as entries:
-            doomed = [entry for entry in entries if entry.name != spare]
-        for entry in doomed:
-            _remove_entry(entry)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StoreError(f"cannot remove {path}: {error.strerror}") from error
-
-
-def _remove_entry(entry: os.DirEntry[str]) -> None:
-    with suppress(FileNotFoundError):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        else:
-            os.unlink(entry.path)

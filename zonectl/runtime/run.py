@@ -20,6 +20,7 @@ from zonectl.runtime.settle import sweep
 from zonectl.runtime.undo import Undo
 from zonectl.runtime.zones import Zone
 from zonectl.store import documents, records
+from zonectl.store.locks import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,12 +52,12 @@ def run(
     record = replace(record, name=name)
     config = replace(config, name=name, hostname=config.hostname or config.name)
     try:
-        with Undo() as undo:
+        # The zone's lock is not held while it runs: others may stop, pause or change it.
+        with Undo() as undo, lock(context.paths.caller_lock(name), verb="run", zone=name, timeout_s=0):
             with zones.locked(context, name, "run", known=False):
                 undo.callback(_clear_away, context, record)
                 zone = _install(context, config, record)
                 launched = _launch(context, zone, frontend, undo=undo, terminal_type=terminal_type)
-            # The lock is not held while it runs: others may stop, pause or change it.
             return frontend.wait(launched.pidfd, _deliverer(launched.pidfd))
     finally:
         # With zoned there, what zones share is kept for the next run until zoned leaves.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
 from zonectl.errors import Busy, NoSuchZone, ZonectlError
+from zonectl.kernel import process
 from zonectl.kernel.process import ExitStatus
 from zonectl.model.instance import zone_cgroup
 from zonectl.model.names import ZONE_NAME, ZoneName
@@ -22,10 +23,14 @@ from zonectl.runtime.remains import discard, discard_damaged, is_unborn
 from zonectl.runtime.status import alive, open_init
 from zonectl.store import records
 from zonectl.store.journal import Journal
-from zonectl.store.locks import lock
+from zonectl.store.locks import UNKNOWN_HOLDER, lock
 
 if TYPE_CHECKING:
+    from zonectl.model.record import LiveNote
     from zonectl.runtime.context import Context
+
+ORPHAN_S = 2.0
+"""How long the child of a killed command may take to see that it is alone; it holds the zone's lock until then."""
 
 UNKNOWN = ExitStatus(status=None, signal=None)
 
@@ -47,8 +52,7 @@ def finish(context: Context, name: str, exit_status: ExitStatus) -> None:
         ZonectlError: something of it cannot be removed.
 
     """
-    held = lock(context.paths.lock_file(name), verb="settle", zone=name, timeout_s=context.lock_timeout_s)
-    with held, suppress(NoSuchZone):
+    with suppress(NoSuchZone), zones.locked(context, name, "settle"):
         record = records.load_record(context.paths, name)
         if alive(context, name) is None:
             settle(context, record, exit_status)
@@ -97,9 +101,7 @@ def recover(context: Context) -> list[ZonectlError]:
     failures = []
     for name in _names(context):
         try:
-            _recover(context, name)
-        except Busy:
-            continue
+            _recover_when_free(context, name)
         except ZonectlError as error:
             failures.append(error)
     return failures
@@ -113,17 +115,47 @@ def _names(context: Context) -> list[str]:
     return sorted({*records.list_names(context.paths), *running})
 
 
-def _recover(context: Context, name: str) -> None:
-    with lock(context.paths.lock_file(name), verb="recover", zone=name, timeout_s=0):
-        if alive(context, name) is not None:
+def _recover_when_free(context: Context, name: str) -> None:
+    try:
+        _recover(context, name, timeout_s=0)
+    except Busy as busy:
+        if busy.holder == UNKNOWN_HOLDER:
+            _recover(context, name, timeout_s=ORPHAN_S)
+
+
+def _recover(context: Context, name: str, *, timeout_s: float) -> None:
+    with lock(context.paths.lock_file(name), verb="recover", zone=name, timeout_s=timeout_s):
+        live = alive(context, name)
+        if live is not None and not _is_orphan(context, name):
             return
         if is_unborn(context, name) and zones.derived_id(name) is None:
             discard_damaged(context, name)
             return
         record = _unrecorded(context, name) or records.load_record(context.paths, name)
+        if live is not None:
+            # It has been sent the signal of its parent's death, and takes a moment.
+            _end(live)
         settle(context, record)
         if record.ephemeral:
             discard(context, record)
+
+
+def _is_orphan(context: Context, name: str) -> bool:
+    """Whether the zone is a run's, and that run has been killed."""
+    if not os.path.lexists(context.paths.caller_lock(name)):
+        return False
+    try:
+        with lock(context.paths.caller_lock(name), verb="recover", zone=name, timeout_s=0):
+            return True
+    except Busy as busy:
+        return busy.holder == UNKNOWN_HOLDER
+
+
+def _end(live: LiveNote) -> None:
+    pidfd = open_init(live)
+    if pidfd is not None:
+        process.kill_and_reap(pidfd)
+        os.close(pidfd)
 
 
 def _unrecorded(context: Context, name: str) -> ZoneRecord | None:

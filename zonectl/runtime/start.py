@@ -61,6 +61,7 @@ def _bring_up(context: Context, zone: Zone, *, parked: bool) -> None:
     zones.make_run_dir(context, zone.record.name)
     with Undo() as undo, ExitStack() as held:
         equipment = _equipment(context, zone, held, parked=parked)
+        undo.callback(_remove_door, context, zone.record.name)
         launched = launch(context, zone.record.name, plan, equipment=equipment, undo=undo)
         if not parked:
             launched.execute()
@@ -101,6 +102,10 @@ def _release(context: Context, name: str) -> None:
         channel.close()
     if live is not None:
         records.save_live(context.paths, name, replace(live, parked=False))
+    _remove_door(context, name)
+
+
+def _remove_door(context: Context, name: str) -> None:
     with suppress(FileNotFoundError):
         os.unlink(_door(context, name))
 

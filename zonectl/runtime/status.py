@@ -11,7 +11,7 @@ from zonectl.errors import StateError, SyscallError
 from zonectl.kernel import proc, process
 from zonectl.model.instance import zone_cgroup
 from zonectl.model.state import ZoneState, allows, helpful_verb
-from zonectl.store import records
+from zonectl.store import documents, records
 from zonectl.store.records import Damaged
 
 if TYPE_CHECKING:
@@ -112,13 +112,21 @@ def alive(context: Context, name: str) -> LiveNote | None:
 def _state(context: Context, record: ZoneRecord, live: LiveNote | None) -> ZoneState:
     if live is None:
         return ZoneState.INSTALLED if record.installed else ZoneState.INCOMPLETE
-    if os.path.exists(context.paths.stop_request(record.name)):
+    if _is_being_stopped(context, record):
         return ZoneState.SHUTTING_DOWN
     if live.parked:
         return ZoneState.READY
     if context.facts.cgroup.mount and _is_frozen(context, record):
         return ZoneState.PAUSED
     return ZoneState.RUNNING
+
+
+def _is_being_stopped(context: Context, record: ZoneRecord) -> bool:
+    """Whether the process that was to stop the zone is still at it; one that was killed has left its request."""
+    words = (documents.read_text(context.paths.stop_request(record.name)) or "").split()
+    if len(words) != 2 or not words[0].isdecimal():  # noqa: PLR2004 - pid and start time
+        return False
+    return str(proc.start_ticks(int(words[0]))) == words[1]
 
 
 def _is_frozen(context: Context, record: ZoneRecord) -> bool:

@@ -125,5 +125,6 @@ def _is_frozen(context: Context, record: ZoneRecord) -> bool:
 
 
 def _request(context: Context, name: str) -> None:
-    path = context.paths.stop_request(name)
-    documents.write_text(path, "", volatile=True)
+    """Say that the user wants the zone to end, and who sees to it: the zone is shutting down while that one lives."""
+    me = os.getpid()
+    documents.write_text(context.paths.stop_request(name), f"{me} {proc.start_ticks(me)}\n", volatile=True)

@@ -14,7 +14,7 @@ from zonectl.model.names import ZONE_ID, ZONE_NAME, ZoneId, ZoneName
 from zonectl.model.steps import Binding
 from zonectl.network.addresses import first_host
 from zonectl.planning import plan
-from zonectl.store import documents, records
+from zonectl.store import documents, folders, records
 from zonectl.store.locks import lock
 
 if TYPE_CHECKING:
@@ -97,12 +97,14 @@ def locked(context: Context, name: str, verb: str, *, known: bool = True) -> Ite
         Busy: another command has held the lock for too long.
 
     """
-    if known:
-        _check_there(context, name)
+    if known and not _is_there(context, name):
+        raise NoSuchZone(name)
     path = context.paths.lock_file(name)
     with lock(path, verb=verb, zone=name, timeout_s=context.lock_timeout_s):
-        if known:
-            _check_there(context, name)
+        if known and not _is_there(context, name):
+            # It was deleted while the lock was waited for, and waiting has made the lock's folder again.
+            folders.remove(context.paths.run_zone_dir(name))
+            raise NoSuchZone(name)
         yield
 
 
@@ -117,9 +119,8 @@ def derived_id(name: str) -> ZoneId | None:
     return ZoneId(tail) if ZONE_ID.match(tail) and tail != name else None
 
 
-def _check_there(context: Context, name: str) -> None:
-    if not ZONE_NAME.match(name) or not os.path.isdir(context.paths.zone_dir(name)):
-        raise NoSuchZone(name)
+def _is_there(context: Context, name: str) -> bool:
+    return bool(ZONE_NAME.match(name)) and os.path.isdir(context.paths.zone_dir(name))
 
 
 def gateway(config: ZoneConfig) -> str | None:

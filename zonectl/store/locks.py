@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE_S = 0.0005
 _LONGEST_PAUSE_S = 0.02
-_UNKNOWN = "another command"
+UNKNOWN_HOLDER = "another command"
+"""Who holds a lock that nobody alive has signed: a child of a killed command, until it sees that end."""
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def lock(path: str, *, verb: str, zone: str, timeout_s: float, shared: bool = Fa
     fd = _acquire(path, shared=shared, deadline_s=time.monotonic() + timeout_s, zone=zone)
     try:
         # A reader who comes while others read leaves their note: it may be gone before they are.
-        if not shared or _holder(fd) == _UNKNOWN:
+        if not shared or _holder(fd) == UNKNOWN_HOLDER:
             _sign(fd, verb)
         yield
     finally:
@@ -104,6 +105,6 @@ def _holder(fd: int) -> str:
         verb, pid = str(note["verb"]), int(note["pid"])
     except (ValueError, KeyError, TypeError):
         # Between flock and the note, or between the note's end and the unlock.
-        return _UNKNOWN
+        return UNKNOWN_HOLDER
     # Readers that have ended leave their note to those that go on.
-    return f"{verb} (pid {pid})" if os.path.exists(f"/proc/{pid}") else _UNKNOWN
+    return f"{verb} (pid {pid})" if os.path.exists(f"/proc/{pid}") else UNKNOWN_HOLDER

@@ -133,6 +133,10 @@ class Paths:
         """Held by the command that changes the zone."""
         return f"{self.run_zone_dir(name)}/lock"
 
+    def caller_lock(self, name: str) -> str:
+        """Held by a run for as long as its zone may live."""
+        return f"{self.run_zone_dir(name)}/caller.lock"
+
     def live_file(self, name: str) -> str:
         """Which process is the zone's init."""
         return f"{self.run_zone_dir(name)}/live.json"
