@@ -303,7 +303,7 @@ class World:
         eventually(lambda: self.footprint()["links"] == before["links"])
         after = self.footprint()
         for what, value in before.items():
-            assert what == save or after[what] == value, what
+            assert what == save or after[what] == value, f"{what}: {_difference(value, after[what])}"
 
     def _groups(self) -> list[str]:
         facts = self.context.facts.cgroup
@@ -322,6 +322,12 @@ def _namespaces() -> set[int]:
     for pid in (os.getpid(), *proc.descendants(os.getpid())):
         found |= set(proc.namespace_ids(pid).values())
     return found
+
+
+def _difference(before: object, after: object) -> str:
+    if isinstance(before, frozenset) and isinstance(after, frozenset):
+        return f"new {sorted(after - before)}, gone {sorted(before - after)}"
+    return f"{before!r} became {after!r}"
 
 
 def _files(folder: str) -> frozenset[str]:
