@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import pkgutil
 from typing import TYPE_CHECKING, Protocol
@@ -88,6 +89,8 @@ class RuntimeJobs:
             package = importlib.import_module(f"zonectl.{room}")
             for module in pkgutil.walk_packages(package.__path__, f"zonectl.{room}."):
                 importlib.import_module(module.name)
+        # Loaded on first use: procfs is read as such.
+        codecs.lookup("ascii")
 
     def leaf(self) -> str | None:
         """The path of the group in the cgroup2 tree where zoned itself lives; None where there is no such tree.
