@@ -16,9 +16,10 @@ from zonectl.errors import ImageError, SyscallError
 from zonectl.images import xattrs
 from zonectl.images.content import Cloning
 from zonectl.images.limits import MAX_DEPTH
-from zonectl.images.merging import clear_tree, is_opaque, is_whiteout
+from zonectl.images.merging import is_opaque, is_whiteout
 from zonectl.images.places import PARENT_MODE, Places, shown
 from zonectl.kernel.path import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV, openat2
+from zonectl.store import folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,7 +81,7 @@ class _Copying:
         if len(names) > MAX_DEPTH:
             raise ImageError(f"the source is more than {MAX_DEPTH} folders deep: {shown(names)[:80]}…")
         if is_opaque(source_fd):
-            clear_tree(target_fd)
+            folders.clear(target_fd)
         for name in os.listdir(source_fd):
             self._entry(source_fd, target_fd, (*names, os.fsencode(name)))
         self._finish(source_fd, target_fd, names)
@@ -190,7 +191,7 @@ class _Copying:
             if error.errno != errno.ENOTEMPTY:
                 raise
             with _descriptor_at(target_parent, name) as fd:
-                clear_tree(fd)
+                folders.clear(fd)
             self._places.clear(target_parent, name)
 
     def _skip(self, what: str) -> None:

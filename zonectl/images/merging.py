@@ -7,7 +7,6 @@ import os
 import stat
 
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def is_whiteout(status: os.stat_result) -> bool:
@@ -18,20 +17,6 @@ def is_whiteout(status: os.stat_result) -> bool:
 def is_opaque(fd: int) -> bool:
     """Whether the folder hides what is below it."""
     return any(_attribute(fd, name) == b"y" for name in _OPAQUE)
-
-
-def clear_tree(fd: int) -> None:
-    """Remove everything in the folder, by descriptor; it is ours, and nobody else writes in it."""
-    for name in os.listdir(fd):
-        try:
-            os.unlink(name, dir_fd=fd)
-        except IsADirectoryError:
-            below = os.open(name, _FOLDER, dir_fd=fd)
-            try:
-                clear_tree(below)
-            finally:
-                os.close(below)
-            os.rmdir(name, dir_fd=fd)
 
 
 def _attribute(fd: int, name: str) -> bytes | None:
