@@ -141,7 +141,7 @@ class Host:
         mount = cgroup2_mount()
         assert mount is not None
         found = (os.path.relpath(folder, mount) for folder, _, _ in os.walk(mount))
-        return [name for name in found if not self._is_theirs(name)]
+        return [name for name in found if "zonectl" in name and not self._is_theirs(name)]
 
 
 def table() -> list[Process]:

@@ -154,6 +154,10 @@ class Zonectl:
         """Run a program in a running zone."""
         return self("exec", *options, name, "--", *command, **given)
 
+    def runs(self, name: str, words: str) -> bool:
+        """Whether a program with these words runs in a running zone."""
+        return any(line.endswith(words) for line in self.exec(name, "ps", "-o", "args").lines)
+
     def complaints(self) -> str:
         """What zoned has written into its log."""
         path = self.run_root / "zoned.log"
