@@ -27,9 +27,10 @@ def main(argv: Sequence[str], *, frontend: Frontend | None = None, warden: Warde
 
 
 def preload() -> None:
-    """Import every verb, for a warm parent; a cold command imports its own alone."""
-    from zonectl.cli import catalog, command
+    """Import every verb and make its parser, for a warm parent; a cold command does so for its own alone."""
+    from zonectl.cli import catalog, command, parsing
 
     del command
+    parsing.read(())
     for name in catalog.VERBS:
-        catalog.load(name)
+        parsing.parser_of(name)

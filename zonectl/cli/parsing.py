@@ -7,6 +7,7 @@ import re
 import shutil
 import textwrap
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, NoReturn
 
 from zonectl.cli import catalog
@@ -138,13 +139,8 @@ def read(argv: Sequence[str]) -> Line:
         UsageError: an option is unknown or lacks its value.
 
     """
-    parser = Parser("zonectl", add_help=False)
-    parser.add_argument("--root", metavar="DIR")
-    parser.add_argument("--run", metavar="DIR")
-    for flag in ("--debug", "--no-daemon", "--version", "--help"):
-        parser.add_argument(*(("-h",) if flag == "--help" else ()), flag, action="store_true")
     own, rest = _split(argv)
-    found = parser.parse_args(own)
+    found = _before_the_verb().parse_args(own)
     return Line(
         root=found.root,
         run=found.run,
@@ -156,6 +152,16 @@ def read(argv: Sequence[str]) -> Line:
     )
 
 
+@cache
+def _before_the_verb() -> Parser:
+    parser = Parser("zonectl", add_help=False)
+    parser.add_argument("--root", metavar="DIR")
+    parser.add_argument("--run", metavar="DIR")
+    for flag in ("--debug", "--no-daemon", "--version", "--help"):
+        parser.add_argument(*(("-h",) if flag == "--help" else ()), flag, action="store_true")
+    return parser
+
+
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """What is before the verb, and the rest: as the client does it, which must find the same verb."""
     at = 0
@@ -164,8 +170,9 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(argv[:at]), list(argv[at:])
 
 
+@cache
 def parser_of(name: str) -> Parser:
-    """The parser of a verb.
+    """The parser of a verb; made once, by a warm parent before it forks.
 
     Raises:
         UsageError: there is no such verb.

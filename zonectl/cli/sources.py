@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zonectl.model.config import MountConfig, ZoneConfig
+    from zonectl.model.problems import Problem
 
 _COMMAND_LINE = "command line"
 _NAME_LENGTH = 40
@@ -38,18 +39,31 @@ def add_set(parser: ArgumentParser) -> None:
     )
 
 
-def load(source: str, changes: Sequence[str]) -> ZoneConfig:
-    """The zone of a file, or one of an image, with the changes of `--set`.
+def load(source: str, changes: Sequence[str], *, command: Sequence[str] = ()) -> ZoneConfig:
+    """The zone of a file, or one of an image, with the changes of `--set`, and with `command` in place of its own.
 
     Raises:
-        ConfigError: the file, the image's name or a change has problems.
+        ConfigError: the file, the image's name, a change or the command has problems.
 
     """
-    if is_file(source):
-        return config.load(source, changes).config
-    text = f'name = "{name_of(source)}"\n'
-    overrides = [f"root.image={source}", *changes]
-    return config.parse(text, file=_COMMAND_LINE, folder=os.getcwd(), overrides=overrides)
+    if command:
+        changes = [*changes, f"command={config.words_text(command)}"]
+    try:
+        if is_file(source):
+            return config.load(source, changes).config
+        text = f'name = "{name_of(source)}"\n'
+        overrides = [f"root.image={source}", *changes]
+        return config.parse(text, file=_COMMAND_LINE, folder=os.getcwd(), overrides=overrides)
+    except ConfigError as error:
+        if not command:
+            raise
+        raise ConfigError([_of_command(problem) for problem in error.problems]) from error
+
+
+def _of_command(problem: Problem) -> Problem:
+    """What is wrong with a command was not written behind a `--set`."""
+    own = problem.line is None and problem.key.startswith("command")
+    return replace(problem, file=_COMMAND_LINE) if own else problem
 
 
 def name_of(image: str) -> str:
@@ -61,11 +75,10 @@ def name_of(image: str) -> str:
 def amend(
     zone: ZoneConfig,
     *,
-    command: Sequence[str] = (),
     env: Sequence[tuple[str, str]] = (),
     mounts: Sequence[MountConfig] = (),
 ) -> ZoneConfig:
-    """The zone with another command, and with more variables and mounts, read anew so that all rules are kept.
+    """The zone with more variables and mounts, read anew so that all rules are kept.
 
     Raises:
         ConfigError: it is no good zone any more.
@@ -73,7 +86,6 @@ def amend(
     """
     amended = replace(
         zone,
-        command=tuple(command) or zone.command,
         env=tuple({**dict(zone.env), **dict(env)}.items()),
         mounts=(*zone.mounts, *mounts),
     )

@@ -8,7 +8,7 @@ the functions that need them.
 from zonectl.config.dependencies import check_dependencies, start_order
 from zonectl.config.editing import absolute, edit
 from zonectl.config.schema import json_schema, schema_text
-from zonectl.config.writing import dumps
+from zonectl.config.writing import dumps, words_text
 from zonectl.config.zonefile import Loaded, load, load_directory, parse
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "parse",
     "schema_text",
     "start_order",
+    "words_text",
 ]

@@ -26,6 +26,11 @@ def dumps(config: ZoneConfig) -> str:
     return "\n".join(_table(ZONE, config, "")).lstrip("\n") + "\n"
 
 
+def words_text(words: Sequence[str]) -> str:
+    """The TOML text of an array of strings."""
+    return f"[{', '.join(map(_quoted, words))}]"
+
+
 def value_text(kind: Kind, value: object) -> str:
     """The TOML text of one typed value of a kind that is not a table of its own."""
     match kind, value:

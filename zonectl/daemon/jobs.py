@@ -7,6 +7,8 @@ import importlib
 import pkgutil
 from typing import TYPE_CHECKING, Protocol
 
+from zonectl import cli
+from zonectl.daemon import rehearsal
 from zonectl.kernel.host import host_facts
 from zonectl.runtime import remains, settle, start, zones
 from zonectl.runtime.context import Context
@@ -14,7 +16,7 @@ from zonectl.store import records
 from zonectl.store.paths import Paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from zonectl.kernel.process import ExitStatus
     from zonectl.model.config import Restart
@@ -25,6 +27,10 @@ LEAF = "zoned"
 """zoned's own group, beside those of the zones: a group with controllers for its children holds no process itself."""
 
 _WARM = ("cli", "runtime", "planning", "config", "namespaces", "cgroups", "network", "images", "security")
+
+
+_COLD = ("zonectl.network.bridges",)
+"""Needs pyroute2: 13 of 28 MB and half of a fork's time, for the first zone's bridge and the removal of the last."""
 
 
 class Survivor(Protocol):
@@ -48,6 +54,9 @@ class Jobs(Protocol):
 
     def warm(self) -> None:
         """Import whatever a command may need, before the first fork."""
+
+    def rehearsal(self) -> Iterable[Callable[[], object]]:
+        """What a worker goes through while it waits for its client, each part some milliseconds, changing nothing."""
 
     def leaf(self) -> str | None:
         """The path of the group in the cgroup2 tree where zoned itself lives; None where there is no such tree."""
@@ -88,9 +97,15 @@ class RuntimeJobs:
         for room in _WARM:
             package = importlib.import_module(f"zonectl.{room}")
             for module in pkgutil.walk_packages(package.__path__, f"zonectl.{room}."):
-                importlib.import_module(module.name)
+                if module.name not in _COLD:
+                    importlib.import_module(module.name)
+        cli.preload()
         # Loaded on first use: procfs is read as such.
         codecs.lookup("ascii")
+
+    def rehearsal(self) -> Iterable[Callable[[], object]]:
+        """What a worker goes through while it waits for its client, each part some milliseconds, changing nothing."""
+        return rehearsal.parts(self._context)
 
     def leaf(self) -> str | None:
         """The path of the group in the cgroup2 tree where zoned itself lives; None where there is no such tree.
@@ -104,8 +119,6 @@ class RuntimeJobs:
 
     def command(self, argv: Sequence[str], *, frontend: Frontend, warden: Warden) -> int:
         """Run a command line; its exit status."""
-        from zonectl import cli
-
         return cli.main(argv, frontend=frontend, warden=warden)
 
     def start(self, name: str, *, warden: Warden) -> None:

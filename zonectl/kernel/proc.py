@@ -102,8 +102,8 @@ def _stat_fields(pid: int) -> list[str] | None:
 
 def boot_id() -> str:
     """The kernel's name for this boot (random(4)), 36 characters."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
+    with open("/proc/sys/kernel/random/boot_id", "rb", buffering=0) as file:
+        return file.read(64).decode().strip()
 
 
 def status_fields(pid: int | str) -> dict[str, str]:

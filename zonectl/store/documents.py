@@ -64,7 +64,9 @@ def write_json(path: str, data: Mapping[str, object], *, volatile: bool = False)
 
     """
     document = {"schema_version": data["schema_version"], "written_by": zonectl.__version__, **data}
-    write_text(path, json.dumps(document, indent=1) + "\n", volatile=volatile)
+    # What is kept is for people too; indented it takes json's encoder in Python, a tenth of a millisecond more.
+    text = json.dumps(document, indent=None if volatile else 1)
+    write_text(path, f"{text}\n", volatile=volatile)
 
 
 def write_volatile(path: str, data: Mapping[str, object]) -> None:

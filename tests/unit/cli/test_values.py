@@ -79,18 +79,23 @@ def test_every_image_gives_a_name(image: str) -> None:
 
 
 def test_a_zone_of_an_image() -> None:
-    zone = sources.load("debian:12", ["resources.pids=10"])
+    zone = sources.load("debian:12", ["resources.pids=10"], command=["ls", "-l", 'a "b"\n\x7f'])
     assert (zone.name, zone.root.image, zone.resources.pids) == ("debian", "debian:12", 10)
+    assert zone.command == ("ls", "-l", 'a "b"\n\x7f')
     amended = sources.amend(
         zone,
-        command=["ls", "-l"],
         env=[("A", "1"), ("A", "2")],
         mounts=[MountConfig(source="/srv", target="/srv", readonly=True)],
     )
-    assert amended.command == ("ls", "-l")
     assert amended.env == (("A", "2"),)
     assert amended.mounts == (MountConfig(source="/srv", target="/srv", readonly=True),)
     assert sources.amend(zone) == zone
+
+
+def test_a_wrong_command_is_the_command_lines() -> None:
+    with pytest.raises(ConfigError) as caught:
+        sources.load("busybox", [], command=["a\0b"])
+    assert [problem.file for problem in caught.value.problems] == ["command line"]
 
 
 def test_an_amended_zone_keeps_the_rules() -> None:

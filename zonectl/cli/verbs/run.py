@@ -55,10 +55,8 @@ def run(options: Namespace, setting: Setting) -> int:
     from zonectl.runtime.run import run as run_zone
 
     changes = [*options.set, *([f"name={options.name}"] if options.name else [])]
-    zone = sources.load(options.source, changes)
-    zone = sources.amend(
-        zone, command=streams.command(options.command), env=options.env, mounts=options.volume
-    )
+    zone = sources.load(options.source, changes, command=streams.command(options.command))
+    zone = sources.amend(zone, env=options.env, mounts=options.volume)
     frontend = setting.frontend()
     terminal = streams.terminal_type(frontend, wanted=options.terminal)
     return run_zone(setting.context(), zone, frontend, terminal_type=terminal).code
