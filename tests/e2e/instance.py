@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.terminal import Terminal
+from zonectl.model.instance import Instance as Identity
 
 if TYPE_CHECKING:
     from tests.e2e.host import Host
@@ -62,6 +63,7 @@ class Zonectl:
         self.bridge = f"zt{number:x}"
         self.network = f"10.{192 + number // 256}.{number % 256}"
         self.subnet = f"{self.network}.0/24"
+        self.mark = Identity(root=str(self.root)).id
         self.environment = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(folder),
@@ -115,6 +117,8 @@ class Zonectl:
         if re.search(r'^mode = "(none|host)"', moved, re.MULTILINE) or 'net = "host"' in moved:
             return moved
         place = f'bridge = "{self.bridge}"\nsubnet = "{self.subnet}"\n'
+        if "subnet = " in moved:
+            return moved
         if "\n[network]\n" in moved:
             return moved.replace("\n[network]\n", f"\n[network]\n{place}", 1)
         return f"{moved}\n[network]\n{place}"
@@ -171,5 +175,6 @@ class Zonectl:
     def clear(self) -> None:
         """Delete every zone and end zoned."""
         self("delete", "--all", "-f")
-        if self.zoned():
-            self("zoned", "stop")
+        # Idle, it may be about to leave by itself.
+        if self("zoned", "stop", code=None).code:
+            assert not self.zoned()

@@ -73,7 +73,7 @@ def test_web(z: Zonectl) -> None:
     # The root is as the image has it: the page is in memory.
     assert not (z.root / "zones/web/upper/srv/index.html").exists()
     # As a crash: restarted, since it was not a user's stop.
-    httpd = next(pid for pid in z.show("web")["pids"] if b"httpd" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    httpd = next(pid for pid in z.show("web")["pids"] if Path(f"/proc/{pid}/comm").read_text() == "httpd\n")
     os.kill(httpd, 9)
     until(lambda: z.list()["web"]["pid"] not in {None, zone["pid"]})
     until(lambda: answers(address))
