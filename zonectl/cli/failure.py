@@ -94,7 +94,7 @@ def _hint(hint: str) -> str:
 def tell(error: Exception, *, debug: bool = False) -> None:
     """Write the failure to standard error, with `debug` after its traceback and its notes."""
     if debug:
-        complain("".join(traceback.format_exception(error)).rstrip("\n"))
+        complain(escape("".join(traceback.format_exception(error)).rstrip("\n"), keep="\n"))
     complain("\n".join(lines(error)))
 
 

@@ -72,3 +72,10 @@ def test_codes(error: Exception, code: int, foreground: int) -> None:
 )
 def test_lines(error: Exception, lines: list[str]) -> None:
     assert failure.lines(error) == lines
+
+
+def test_a_traceback_is_escaped_too(capsys: pytest.CaptureFixture[str]) -> None:
+    failure.tell(errors.ImageError("evil\x1b[2J"), debug=True)
+    told = capsys.readouterr().err
+    assert "\x1b" not in told
+    assert told.splitlines()[-2:] == ["zonectl.errors.ImageError: evil\\x1b[2J", "zonectl: evil\\x1b[2J"]
