@@ -65,6 +65,13 @@ class Extraction:
             OSError, ValueError, EOFError, tarfile.TarError: the archive is damaged, or the disk full.
 
         """
+        try:
+            self._make_all(stream)
+        finally:
+            self._places.close()
+        self._set_folder_times()
+
+    def _make_all(self, stream: Hashed) -> None:
         with tarfile.open(
             fileobj=cast("IO[bytes]", stream),
             mode="r|",
@@ -76,8 +83,6 @@ class Extraction:
                 # It would remember them all.
                 tar.members = []  # type: ignore[attr-defined]
                 self._make(tar, member)
-        self._places.close()
-        self._set_folder_times()
 
     def _make(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         names = names_of(member.name)
