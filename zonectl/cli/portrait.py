@@ -11,8 +11,9 @@ from zonectl import config as zone_files
 from zonectl.cgroups.tree import Tree
 from zonectl.cli.escape import escape
 from zonectl.cli.moments import exit_words, moment, span
-from zonectl.errors import StoreError, ZonectlError
+from zonectl.errors import StoreError, SyscallError, ZonectlError
 from zonectl.kernel import proc
+from zonectl.model.config import NetworkMode
 from zonectl.model.instance import zone_cgroup
 from zonectl.model.state import ZoneState
 from zonectl.model.units import format_size
@@ -82,7 +83,7 @@ def take(context: Context, name: str) -> Portrait:
         stats=tree.stats(group) if group and live else None,
         pressure=tree.pressure(group) if group and live else None,
         mounts=tuple(proc.mountinfo(found.live.pid)) if found.live else (),
-        hints=tuple(_hints(found)),
+        hints=(*_hints(found), *_network_hints(context, found, config)),
         now=time.time(),
     )
 
@@ -138,6 +139,22 @@ def _hints(found: ZoneStatus) -> Iterator[str]:
             yield f"zonectl wait {name}, or zonectl stop -t 0 {name}"
     if found.last and found.last.oom_kills and found.live is None:
         yield "processes were killed for memory: raise resources.memory"
+
+
+def _network_hints(context: Context, found: ZoneStatus, config: ZoneConfig | None) -> Iterator[str]:
+    """What somebody has taken away from the connection of a zone that has processes."""
+    if found.live is None or found.record is None or config is None:
+        return
+    if config.network.mode is not NetworkMode.VETH or not config.namespaces.net:
+        return
+    from zonectl.network.status import inspect
+
+    try:
+        connection = inspect(context.instance, found.record.id, bridge=config.network.bridge)
+    except SyscallError:  # nobody but root may ask for the rules; the rest is shown all the same
+        return
+    for problem in connection.problems:
+        yield f"{problem}: zonectl restart {found.name}"
 
 
 def as_data(taken: Portrait) -> dict[str, object]:

@@ -308,6 +308,17 @@ def test_status_tells_what_is_missing() -> None:
     in_world(test)
 
 
+def test_rules_that_may_not_be_looked_at_are_not_called_altered() -> None:
+    def test(world: World) -> None:
+        world.share(IPV4)
+        world.zone4(2)
+        os.setresuid(65534, 65534, 65534)
+        with pytest.raises(SyscallError):
+            status.inspect(INSTANCE, "00000001", bridge="zbr0")
+
+    in_world(test)
+
+
 def test_fifty_at_once() -> None:
     def test(world: World) -> None:
         world.share(IPV4)
