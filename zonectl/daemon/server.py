@@ -1,4 +1,4 @@
-"""zoned's loop: accept, fork, reap, timers. It never waits for a client, a zone, the network or a disk."""
+"""zoned's loop: fork, reap, timers. It never waits for a client, a zone, the network or a disk."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from zonectl.daemon import aftermath, handover, worker
 from zonectl.daemon.handover import Adopt, Outdated, StartAgain
 from zonectl.daemon.logger import Logger
 from zonectl.daemon.offspring import fork
+from zonectl.daemon.spare import Spare
 from zonectl.daemon.watch import LoggerLink, Watch
 from zonectl.kernel import pump, sockets
 from zonectl.kernel.process import ExitStatus
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
 
+    from zonectl.daemon.handover import Received
     from zonectl.daemon.watch import Watched
     from zonectl.daemon.worker import Setting
 
@@ -34,9 +36,10 @@ _REMEMBERED = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Why the loop was left: to make room, or to become what `program` starts."""
+    """Why the loop is left: to become what `program` starts, because it is `idle`, or because it was told to."""
 
     program: tuple[str, ...] | None = None
+    idle: bool = False
 
 
 class Server:
@@ -51,7 +54,6 @@ class Server:
         idle_s: float,
     ) -> None:
         self._setting = setting
-        self._listener = listener
         self._inbox = pair[0]
         self._idle_s = idle_s
         self._loop = pump.Loop()
@@ -60,7 +62,16 @@ class Server:
         self._due: dict[str, float] = {}
         self._strays: OrderedDict[int, ExitStatus] = OrderedDict()
         self._busy_at = time.monotonic()
+        self._leaving: Outcome | None = None
         self._outcome: Outcome | None = None
+        self._outdated: list[Received] = []
+        self._spare = Spare(
+            listener,
+            serve=lambda sock: self._logged(lambda: worker.serve(setting, sock)),
+            rehearsal=setting.jobs.rehearsal,
+            keep=(setting.channel.fileno(),),
+            taken=self._engaged,
+        )
         self._logger = 0
         self._logger_started_at = 0.0
         self._link: LoggerLink | None = None
@@ -71,10 +82,10 @@ class Server:
         signals.catch(signal.SIGTERM, signal.SIGCHLD)
         for signum in (signal.SIGINT, signal.SIGHUP):
             signal.signal(signum, signal.SIG_IGN)
-        os.set_blocking(self._listener.fileno(), False)
-        self._loop.watch(self._listener.fileno(), select.POLLIN, self._accept)
         self._loop.watch(self._inbox.fileno(), select.POLLIN, self._hear)
         self._start_logger()
+        self._spare.watch(self._loop)
+        self._spare.hire()
         self._fork(lambda: aftermath.adopt(self._setting))
         self._check_idle()
         while self._outcome is None:
@@ -83,27 +94,47 @@ class Server:
 
     def _leave(self, outcome: Outcome, signals: pump.Signals) -> Outcome:
         signals.close()
+        for received in self._outdated:
+            received.accept()
         if self._link:
             self._link.close()
-        if outcome.program is None and not self._watch.running:
+        if outcome.program is None and not self._watch.running and self._logger:
             # Nothing is left to read: an idle logger would stay for nothing.
             os.kill(self._logger, signal.SIGTERM)
             os.waitpid(self._logger, 0)
         return outcome
 
-    def _accept(self) -> None:
-        try:
-            sock, _address = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return
-        with sock:
-            _pid, uid, _gid = sockets.peer_credentials(sock)
-            if uid == os.geteuid():
-                self._fork(lambda: worker.serve(self._setting, sock), sock.fileno())
+    def _leave_for(self, outcome: Outcome) -> None:
+        """Leave the loop as soon as the spare has: until then it may get a client, who must not be broken off."""
+        self._leaving = outcome
+        if self._spare.pid:
+            self._spare.dismiss()
+        else:
+            self._outcome = outcome
 
-    def _fork(self, function: Callable[[], int], *keep: int) -> None:
+    def _engaged(self, pid: int) -> None:
+        """The spare has a client."""
+        self._workers.add(pid)
+        if self._leaving is None or self._leaving.idle:
+            self._leaving = None
+            self._spare.hire()
+        else:
+            self._outcome = self._leaving
+
+    def _spare_ended(self) -> None:
+        pause_s = self._spare.mourn()
+        if self._leaving:
+            self._outcome = self._leaving
+        else:
+            self._loop.later(pause_s, self._hire)
+
+    def _hire(self) -> None:
+        if self._leaving is None and not self._spare.pid:
+            self._spare.hire()
+
+    def _fork(self, function: Callable[[], int]) -> None:
         """Run `function` in a worker; one that fails says so in zoned's log."""
-        self._workers.add(fork(lambda: self._logged(function), keep=(self._setting.channel.fileno(), *keep)))
+        self._workers.add(fork(lambda: self._logged(function), keep=(self._setting.channel.fileno(),)))
 
     def _logged(self, function: Callable[[], int]) -> int:
         try:
@@ -128,8 +159,10 @@ class Server:
                 due = self._due[zone] = time.monotonic() + delay_s
                 self._loop.later(delay_s, lambda: self._start_again(zone, due))
             case Outdated(program=program):
-                # Not accepting any more, so that the client's next attempt waits for the new code.
-                self._outcome = Outcome(program=program)
+                # Answered when there is no spare any more, so that the client's next attempt waits for the new code.
+                self._outdated.append(received)
+                self._leave_for(Outcome(program=program))
+                return
         received.accept()
 
     def _start_again(self, zone: str, due: float) -> None:
@@ -143,15 +176,19 @@ class Server:
 
     def _caught(self, signum: int) -> None:
         if signum == signal.SIGTERM:
-            self._outcome = Outcome()
+            self._leave_for(Outcome())
         else:
             self._reap()
 
     def _reap(self) -> None:
         """Take leave of every child that has ended; whose they are is known by pid, and some are nobody's."""
         for pid, status in _ended_children():
+            # It may have told of its client, and ended since.
+            self._spare.hear()
             if pid == self._logger:
                 self._logger_ended()
+            elif pid == self._spare.pid:
+                self._spare_ended()
             elif pid in self._workers:
                 self._workers.remove(pid)
                 self._watch.parent_ended(pid)
@@ -170,6 +207,7 @@ class Server:
         self._watch.connect(self._link)
 
     def _logger_ended(self) -> None:
+        self._logger = 0
         self._watch.disconnect()
         if self._link:
             self._link.close()
@@ -183,8 +221,9 @@ class Server:
             self._busy_at = now
         left_s = self._busy_at + self._idle_s - now
         if left_s <= 0:
-            self._outcome = Outcome()
-        else:
+            self._leave_for(Outcome(idle=True))
+            left_s = self._idle_s
+        if self._outcome is None:
             self._loop.later(max(_LINGER_S, min(left_s, self._idle_s / 4)), self._check_idle)
 
 

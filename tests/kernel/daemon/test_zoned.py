@@ -229,6 +229,37 @@ def test_commands_come_through_while_zoned_leaves(rig: Rig) -> None:
         time.sleep(0.12)
 
 
+def _spares(rig: Rig) -> list[int]:
+    children = Path(f"/proc/{rig.zoned()}/task/{rig.zoned()}/children").read_text().split()
+    return [int(pid) for pid in children if int(pid) != rig.logger()]
+
+
+def test_a_killed_spare_is_replaced(rig: Rig) -> None:
+    assert rig.run("exec", "true").returncode == 0
+    until(lambda: len(_spares(rig)) == 1)
+    time.sleep(0.2)
+    os.kill(_spares(rig)[0], signal.SIGKILL)
+    assert rig.run("exec", "true").returncode == 0
+    until(lambda: len(_spares(rig)) == 1)
+
+
+def test_a_spare_ends_with_its_zoned(rig: Rig) -> None:
+    assert rig.run("exec", "true").returncode == 0
+    until(lambda: len(_spares(rig)) == 1)
+    (spare,) = _spares(rig)
+    os.kill(rig.zoned(), signal.SIGKILL)
+    until(lambda: not _exists(spare))
+    assert rig.run("exec", "true").returncode == 0
+
+
+def test_programs_do_not_inherit_the_spares_signals(rig: Rig) -> None:
+    assert rig.run("exec", "true").returncode == 0
+    status = rig.run("exec", "cat", "/proc/self/status").stdout.decode()
+    ignored = int(re.findall(r"SigIgn:\t(\w+)", status)[0], 16)
+    assert not ignored & sum(1 << (signum - 1) for signum in (1, 2, 10, 12, 15, 17))
+    assert re.findall(r"SigBlk:\t(\w+)", status) == ["0" * 16]
+
+
 def test_stop_and_status(rig: Rig) -> None:
     assert rig.run("zoned", "status").returncode == 3
     assert rig.run("zoned", "stop").returncode == 1
