@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import TYPE_CHECKING, assert_never
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self, assert_never
 
 from zonectl.errors import SyscallError
 from zonectl.network import rtnetlink, sysctl
@@ -12,28 +13,52 @@ from zonectl.network.channel import open_channel
 from zonectl.network.steps import DefaultRoute, DisableIpv6, FixIpv6, LinkUp, LoopbackUp, SetAddress
 
 if TYPE_CHECKING:
+    from zonectl.network.channel import Channel
     from zonectl.network.steps import InsideStep
     from zonectl.network.wire import Request
 
 
+class Wiring:
+    """Carries steps out in the calling thread's network namespace, over one channel. Needs /proc of the host still."""
+
+    def __init__(self) -> None:
+        self._held = ExitStack()
+        self._channel: Channel | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def apply(self, step: InsideStep) -> None:
+        """Carry one step out.
+
+        Raises:
+            SyscallError: what was refused, in the kernel's words.
+
+        """
+        match step:
+            case DisableIpv6():
+                _disable_ipv6(step)
+            case FixIpv6():
+                for path, value in step.sysctls:
+                    sysctl.write(path, value)
+            case LoopbackUp() | SetAddress() | LinkUp() | DefaultRoute():
+                self._open().ask(_request(step))
+            case _:
+                assert_never(step)
+
+    def _open(self) -> Channel:
+        if self._channel is None:
+            self._channel = self._held.enter_context(open_channel())
+        return self._channel
+
+
 def apply(step: InsideStep) -> None:
-    """Carry the step out in the calling thread's network namespace. Needs /proc of the host still mounted.
-
-    Raises:
-        SyscallError: what was refused, in the kernel's words.
-
-    """
-    match step:
-        case DisableIpv6():
-            _disable_ipv6(step)
-        case FixIpv6():
-            for path, value in step.sysctls:
-                sysctl.write(path, value)
-        case LoopbackUp() | SetAddress() | LinkUp() | DefaultRoute():
-            with open_channel() as channel:
-                channel.ask(_request(step))
-        case _:
-            assert_never(step)
+    """Carry out a single step, as `Wiring.apply`."""
+    with Wiring() as wires:
+        wires.apply(step)
 
 
 def _request(step: LoopbackUp | SetAddress | LinkUp | DefaultRoute) -> Request:

@@ -30,15 +30,17 @@ class ZonePlan:
     """The steps of a start, in order.
 
     The worker does `shared` (what the instance's zones have in common, where it is missing), `before` (what has to be
-    there before init is), `clone`, `around` (what needs init's namespaces) and `trees`; init then does `inside`,
-    `restrict` and `execute`. `cgroup` is the group that init is born in, "" for none.
+    there before init is), `clone`, and what needs init's namespaces: `maps`, `trees` and `links`. Init does `inside`,
+    the network's part of it when the links are there, `restrict` and `execute`. `cgroup` is the group that init is born
+    in, "" for none.
     """
 
     shared: tuple[SharedStep, ...]
     before: tuple[CgroupStep, ...]
     clone: CloneInit
-    around: tuple[WriteIdMap | MakeVeth, ...]
+    maps: tuple[WriteIdMap, ...]
     trees: tuple[CloneTree, ...]
+    links: tuple[MakeVeth, ...]
     inside: tuple[Step, ...]
     restrict: Restrict
     execute: Execute
@@ -48,7 +50,7 @@ class ZonePlan:
     @property
     def steps(self) -> tuple[Step, ...]:
         """All of them."""
-        host = (*self.shared, *self.before, self.clone, *self.around, *self.trees)
+        host = (*self.shared, *self.before, self.clone, *self.maps, *self.trees, *self.links)
         return *host, *self.inside, self.restrict, self.execute
 
 
@@ -81,11 +83,9 @@ def plan(
         shared=network_steps.shared_steps(config.network, instance) if veth else (),
         before=limits,
         clone=namespace_steps.clone_step(config, cgroup=f"{group}/payload" if group else ""),
-        around=(
-            *namespace_steps.id_map_steps(config, binding),
-            *(network_steps.host_steps(config.network, instance, binding) if veth else ()),
-        ),
+        maps=namespace_steps.id_map_steps(config, binding),
         trees=namespace_steps.tree_steps(config, binding, facts),
+        links=network_steps.host_steps(config.network, instance, binding) if veth else (),
         inside=(*inside, *wired, namespace_steps.switch_step(config)),
         restrict=security_steps.restrict_step(config),
         execute=security_steps.execute_step(config),

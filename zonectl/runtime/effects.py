@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 from zonectl.cgroups.tree import Tree
 from zonectl.errors import SyscallError, ZonectlError
 from zonectl.namespaces import idmap, trees
-from zonectl.namespaces.steps.process import WriteIdMap
 from zonectl.network import shared, veth
-from zonectl.network.steps import MakeVeth
 from zonectl.store.journal import Journal
 from zonectl.store.locks import lock
 
@@ -22,7 +20,8 @@ if TYPE_CHECKING:
     from zonectl.cgroups.steps.kinds import CgroupStep
     from zonectl.model.steps import Step
     from zonectl.namespaces.steps.mounts import CloneTree
-    from zonectl.network.steps import SharedStep
+    from zonectl.namespaces.steps.process import WriteIdMap
+    from zonectl.network.steps import MakeVeth, SharedStep
     from zonectl.planning import ZonePlan
     from zonectl.runtime.context import Context
     from zonectl.runtime.undo import Undo
@@ -62,20 +61,22 @@ class Effects:
             with self._doing(step.summary):
                 self._tree.apply(step)
 
-    def around(self, steps: Sequence[WriteIdMap | MakeVeth], *, pid: int) -> None:
-        """Give the init `pid` its ids and its link."""
+    def map_ids(self, steps: Sequence[WriteIdMap], *, pid: int) -> None:
+        """Give the init `pid` its ids. No undo: the map goes with init's user namespace."""
         for step in steps:
-            match step:
-                case WriteIdMap():
-                    # No undo: the map goes with init's user namespace.
-                    with self._doing(step.summary):
-                        idmap.apply(step, pid=pid)
-                case MakeVeth():
-                    # No undo either: the pair goes with init's network namespace, and deleting it here would
-                    # wait some 20 ms for the kernel's grace periods.
-                    self._note(step)
-                    with self._doing(step.summary):
-                        _wire(step, pid)
+            with self._doing(step.summary):
+                idmap.apply(step, pid=pid)
+
+    def link(self, steps: Sequence[MakeVeth], *, pid: int) -> None:
+        """Give the init `pid` its link.
+
+        No undo: the pair goes with init's network namespace, and deleting it here would wait some 20 ms for the
+        kernel's grace periods.
+        """
+        for step in steps:
+            self._note(step)
+            with self._doing(step.summary):
+                _wire(step, pid)
 
     def trees(self, steps: Sequence[CloneTree], *, pid: int, held: ExitStack) -> list[int]:
         """Detached clones of the trees, in slot order; they are closed with `held`."""

@@ -2,9 +2,10 @@
 
     worker                                      init
       clone3 ─────────────────────────────────▶ closes all that it does not need, waits
-      cgroup, id maps, veth, trees
-      TREES (descriptors, in batches) ────────▶
-      GO ─────────────────────────────────────▶ mounts, host name, network, root
+      id maps, trees
+      TREES (descriptors, in batches) ────────▶ mounts, host name
+      veth
+      LINKS ──────────────────────────────────▶ network, root
                        ◀──────────────────────── READY (with the master of its pty, if one is wanted)
       live.json
       EXEC ───────────────────────────────────▶ restrictions, execve
@@ -78,8 +79,8 @@ class Channel:
             raise ZonectlError(msg) from error
 
     def send_trees(self, fds: Sequence[int]) -> None:
-        """Send the descriptors of the trees, in slot order."""
-        for first in range(0, len(fds), BATCH):
+        """Send the descriptors of the trees, in slot order; there is a message even if there are none."""
+        for first in range(0, max(1, len(fds)), BATCH):
             self.say("TREES", fds[first : first + BATCH])
 
     def hear(self) -> tuple[dict[str, object], list[int]]:

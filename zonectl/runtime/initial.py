@@ -60,6 +60,7 @@ class Init:
         self._equipment = equipment
         self._channel = channel
         self._step = "begin"
+        self._links = False
 
     def run(self) -> int:
         """Become the zone's program. Returns only on failure, with an exit status; the worker has been told why."""
@@ -74,9 +75,15 @@ class Init:
         if self._equipment.window is None:
             os.setsid()
         assembly = rootfs.Assembly(self._receive_trees())
-        for step in self._plan.inside:
-            self._step = step.summary
-            _apply(step, assembly)
+        with wiring.Wiring() as wires:
+            for step in self._plan.inside:
+                self._step = step.summary
+                if isinstance(step, network_steps.InsideStep):
+                    self._await_links()
+                    wires.apply(step)
+                else:
+                    _apply(step, assembly)
+        self._await_links()
         self._step = f"become {self._plan.restrict.user}"
         account = _account(self._plan.restrict.user)
         self._step = "connect the streams"
@@ -96,11 +103,15 @@ class Init:
 
     def _receive_trees(self) -> list[int]:
         self._step = "receive the trees"
-        trees: list[int] = []
+        trees = self._channel.expect("TREES")
         while len(trees) < len(self._plan.trees):
             trees += self._channel.expect("TREES")
-        self._channel.expect("GO")
         return trees
+
+    def _await_links(self) -> None:
+        if not self._links:
+            self._channel.expect("LINKS")
+            self._links = True
 
     def _take_streams(self, assembly: rootfs.Assembly, account: Account) -> int | None:
         if self._equipment.window is None:
@@ -150,8 +161,6 @@ def _apply(step: Step, assembly: rootfs.Assembly) -> None:
             process.sethostname(step.hostname)
         case ShiftClocks():
             clocks.apply(step)
-        case _ if isinstance(step, network_steps.InsideStep):
-            wiring.apply(step)
         case _ if isinstance(step, rootfs.RootStep):
             assembly.apply(step)
         case _:

@@ -70,9 +70,10 @@ def launch(context: Context, name: str, plan: ZonePlan, *, equipment: Equipment,
     theirs.close()
     undo.callback(end, pidfd)
     with ExitStack() as held:
-        effects.around(plan.around, pid=pid)
+        effects.map_ids(plan.maps, pid=pid)
         ours.send_trees(effects.trees(plan.trees, pid=pid, held=held))
-        ours.say("GO")
+        effects.link(plan.links, pid=pid)
+        ours.say("LINKS")
         fds = ours.expect("READY")
     _note(context, name, pid, parked=equipment.door is not None)
     undo.callback(records.remove_live, context.paths, name)

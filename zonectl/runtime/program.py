@@ -84,8 +84,10 @@ def environment(
 
 def reset_signals() -> None:
     """Give every signal its default again, and unblock all: an ignored one would stay ignored over execve."""
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, signal.SIG_DFL)
+    for number in range(1, signal.NSIG):
+        # None: the C library's own, which execve resets.
+        if signal.getsignal(number) not in {signal.SIG_DFL, None}:
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

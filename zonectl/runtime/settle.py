@@ -21,7 +21,7 @@ from zonectl.model.record import LastExit, ZoneRecord
 from zonectl.runtime import zones
 from zonectl.runtime.remains import discard, discard_damaged, is_unborn
 from zonectl.runtime.status import alive, open_init
-from zonectl.store import records
+from zonectl.store import documents, records
 from zonectl.store.journal import Journal
 from zonectl.store.locks import UNKNOWN_HOLDER, lock
 
@@ -98,6 +98,7 @@ def recover(context: Context) -> list[ZonectlError]:
 
     A zone that a command works on at the moment is left to it.
     """
+    documents.sweep(context.paths.run_dir)
     failures = []
     for name in _names(context):
         try:
