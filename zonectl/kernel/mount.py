@@ -78,13 +78,9 @@ XFS_SUPER_MAGIC: Final = 0x58465342
 
 FSOPEN_CLOEXEC: Final = 1
 FSMOUNT_CLOEXEC: Final = 1
-FSPICK_CLOEXEC: Final = 1
-FSPICK_EMPTY_PATH: Final = 8
 FSCONFIG_SET_FLAG: Final = 0
 FSCONFIG_SET_STRING: Final = 1
-FSCONFIG_SET_FD: Final = 5
 FSCONFIG_CMD_CREATE: Final = 6
-FSCONFIG_CMD_RECONFIGURE: Final = 7
 
 
 class mount_attr(ctypes.Structure):
@@ -113,7 +109,6 @@ _move_mount = SystemCall("move_mount", c_int, c_char_p, c_int, c_char_p, c_uint,
 _fsopen = SystemCall("fsopen", c_char_p, c_uint, number=430)
 _fsconfig = SystemCall("fsconfig", c_int, c_uint, c_char_p, c_char_p, c_int, number=431)
 _fsmount = SystemCall("fsmount", c_int, c_uint, c_uint, number=432)
-_fspick = SystemCall("fspick", c_int, c_char_p, c_uint, number=433)
 _mount_setattr = SystemCall("mount_setattr", c_int, c_char_p, c_uint, c_void_p, c_size_t, number=442)
 
 
@@ -193,12 +188,6 @@ def fsopen(fstype: str) -> int:
     return _fsopen(c_text(fstype), FSOPEN_CLOEXEC, subject=fstype)
 
 
-def fspick(dirfd: int, path: PathLike = "") -> int:
-    """A descriptor, owned by the caller, to reconfigure a mounted file system with; fspick(2), Linux 5.2."""
-    empty = 0 if path else FSPICK_EMPTY_PATH
-    return _fspick(dirfd, c_text(path), FSPICK_CLOEXEC | empty, subject=shown(path))
-
-
 def fsconfig_string(fd: int, key: str, value: PathLike) -> None:
     """Set the option `key`=`value`; fsconfig(2), Linux 5.2. The kernel takes at most 255 bytes of value."""
     _configure(fd, FSCONFIG_SET_STRING, key, c_text(value))
@@ -209,19 +198,9 @@ def fsconfig_flag(fd: int, key: str) -> None:
     _configure(fd, FSCONFIG_SET_FLAG, key)
 
 
-def fsconfig_fd(fd: int, key: str, value: int) -> None:
-    """Set the option `key` to a descriptor; fsconfig(2), Linux 5.2 (overlay's layers: 6.13)."""
-    _configure(fd, FSCONFIG_SET_FD, key, None, value)
-
-
 def fsconfig_create(fd: int) -> None:
     """Make the file system that was configured; fsconfig(2), Linux 5.2."""
     _configure(fd, FSCONFIG_CMD_CREATE)
-
-
-def fsconfig_reconfigure(fd: int) -> None:
-    """Apply what was configured to the file system that was picked; fsconfig(2), Linux 5.2."""
-    _configure(fd, FSCONFIG_CMD_RECONFIGURE)
 
 
 def fsmount(fsfd: int, attrs: int = 0) -> int:
@@ -236,11 +215,9 @@ def fs_magic(fd: int) -> int:
     return int(buffer.f_type)
 
 
-def _configure(
-    fd: int, command: int, key: str | None = None, value: bytes | None = None, aux: int = 0
-) -> None:
+def _configure(fd: int, command: int, key: str | None = None, value: bytes | None = None) -> None:
     try:
-        _fsconfig(fd, command, c_text_or_null(key), value, aux)
+        _fsconfig(fd, command, c_text_or_null(key), value, 0)
     except SyscallError as error:
         said = "; ".join(filter(None, [key or "", *_kernel_messages(fd)]))
         raise SyscallError("fsconfig", error.errno, said) from error

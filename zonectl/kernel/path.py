@@ -6,12 +6,12 @@ import ctypes
 import errno
 import os
 import stat
-from ctypes import c_char_p, c_int, c_size_t, c_uint, c_uint64, c_void_p
+from ctypes import c_char_p, c_int, c_size_t, c_uint64, c_void_p
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 from zonectl.errors import SyscallError
-from zonectl.kernel.libc import AT_EMPTY_PATH, SystemCall, c_text, failed, shown
+from zonectl.kernel.libc import SystemCall, c_text, failed, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,6 @@ class open_how(ctypes.Structure):
 
 
 _openat2 = SystemCall("openat2", c_int, c_char_p, c_void_p, c_size_t, number=437)
-_fchownat = SystemCall("fchownat", c_int, c_char_p, c_uint, c_uint, c_int)
 
 
 def openat2(dirfd: int, path: PathLike, flags: int, *, mode: int = 0, resolve: int = 0) -> int:
@@ -109,11 +108,6 @@ def make_file_in_root(
     parents = partial(_make_directory, mode=0o755, owner=owner)
     fd = _open_or_make(rootfd, path, last=make, parents=parents)
     return _checked(fd, path, directory=False)
-
-
-def chown_fd(fd: int, uid: int, gid: int) -> None:
-    """Give the object of `fd`, which may be O_PATH, to uid and gid; fchownat(2) with AT_EMPTY_PATH, Linux 2.6.39."""
-    _fchownat(fd, b"", uid, gid, AT_EMPTY_PATH, subject=f"{uid}:{gid}")
 
 
 def _checked(fd: int, path: str, *, directory: bool) -> int:

@@ -30,12 +30,10 @@ from zonectl.kernel.attributes import (
     setresuid,
 )
 from zonectl.kernel.ending import ExitStatus, PidfdInfo, kill_and_reap, pidfd_exited, pidfd_info, wait_pidfd
-from zonectl.kernel.libc import LIBC_HOLDING_GIL, SystemCall, c_text, failed, shown
+from zonectl.kernel.libc import LIBC_HOLDING_GIL, SystemCall, c_text, failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from zonectl.kernel.libc import PathLike
+    from collections.abc import Callable
 
 # Of `attributes` and `ending`, for callers to whom all of it is about processes.
 __all__ = [
@@ -122,7 +120,6 @@ _prctl = SystemCall("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 _unshare = SystemCall("unshare", c_int)
 _setns = SystemCall("setns", c_int, c_int)
 _close_range = SystemCall("close_range", c_uint, c_uint, c_uint, number=436)
-_execveat = SystemCall("execveat", c_int, c_char_p, c_void_p, c_void_p, c_int)
 _sethostname = SystemCall("sethostname", c_char_p, c_ulong)
 
 
@@ -251,27 +248,6 @@ def pidfd_send_signal(pidfd: int, sig: int) -> None:
 def close_range(first: int, last: int = 0xFFFFFFFF, *, cloexec: bool = False) -> None:
     """Close the descriptors `first` to `last`, or mark them so for exec; close_range(2), Linux 5.9 (mark: 5.11)."""
     _close_range(first, last, CLOSE_RANGE_CLOEXEC if cloexec else 0, subject=f"{first}-{last}")
-
-
-def execveat(
-    fd: int, path: PathLike, argv: Sequence[PathLike], env: Mapping[str, str], flags: int = 0
-) -> None:
-    """Execute `path` below `fd`, or `fd` itself (AT_EMPTY_PATH, ""); execveat(2), Linux 3.19.
-
-    A script cannot be executed through a descriptor that is closed on exec: ENOENT. It returns only by raising.
-
-    Raises:
-        SyscallError: the program cannot be executed.
-
-    """
-    environment = [f"{name}={value}" for name, value in env.items()]
-    _execveat(
-        fd, c_text(path), _vector(argv), _vector(environment), flags, subject=shown(path) or shown(argv[0])
-    )
-
-
-def _vector(texts: Sequence[PathLike]) -> ctypes.Array[c_char_p]:
-    return (c_char_p * (len(texts) + 1))(*(c_text(text, call="execveat") for text in texts), None)
 
 
 def sethostname(name: str) -> None:

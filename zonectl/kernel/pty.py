@@ -70,15 +70,6 @@ def _check_device(fd: int, subject: str, *, majors: range | tuple[int, ...]) -> 
         raise SyscallError("fstat", errno.ENODEV, subject)
 
 
-def window_size(fd: int) -> tuple[int, int]:
-    """Rows and columns of the terminal `fd`; TIOCGWINSZ, ioctl_tty(2)."""
-    try:
-        rows, columns, _x, _y = _WINSIZE.unpack(fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(_WINSIZE.size)))
-    except OSError as error:
-        raise failed("TIOCGWINSZ", error) from error
-    return rows, columns
-
-
 def set_window_size(fd: int, rows: int, columns: int) -> None:
     """Tell the terminal `fd` its size; its foreground gets SIGWINCH when that is new. TIOCSWINSZ, ioctl_tty(2)."""
     try:

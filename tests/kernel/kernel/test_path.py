@@ -174,15 +174,6 @@ def test_files_are_made_with_their_folders(root: Path, rootfd: int) -> None:
     os.close(again)
 
 
-@pytest.mark.requires("root")
-def test_chown_of_an_o_path_descriptor(root: Path) -> None:
-    (root / "file").touch()
-    fd = os.open(root / "file", os.O_PATH)
-    path.chown_fd(fd, 3, 4)
-    os.close(fd)
-    assert ((root / "file").stat().st_uid, (root / "file").stat().st_gid) == (3, 4)
-
-
 def test_a_nul_is_refused(rootfd: int) -> None:
     with pytest.raises(SyscallError) as caught:
         path.make_dirs_in_root(rootfd, "a\0b")

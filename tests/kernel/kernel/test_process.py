@@ -312,30 +312,9 @@ def test_close_range(in_child: InChild) -> None:
     in_child(body)
 
 
-def test_execveat_of_a_descriptor() -> None:
-    pid, pidfd = process.fork()
-    if pid == 0:
-        try:
-            fd = os.open("/bin/sh", os.O_PATH | os.O_CLOEXEC)
-            argv = ["sh", "-c", 'test "$1$V" = "a b!" && exit 4', "sh", "a b"]
-            process.execveat(fd, "", argv, {"V": "!"}, libc.AT_EMPTY_PATH)
-        finally:
-            os._exit(70)
-    assert _exit_of(pidfd) == ExitStatus(status=4)
-
-
-def test_execveat_of_what_is_not_there() -> None:
-    with pytest.raises(SyscallError) as caught:
-        process.execveat(libc.AT_FDCWD, "/nonexistent/program", ["x"], {})
-    assert (caught.value.errno, caught.value.subject) == (errno.ENOENT, "/nonexistent/program")
-
-
 def test_texts_with_a_nul_are_refused() -> None:
     with pytest.raises(SyscallError) as caught:
         process.sethostname("a\0b")
-    assert caught.value.errno == errno.EINVAL
-    with pytest.raises(SyscallError) as caught:
-        process.execveat(libc.AT_FDCWD, "/bin/true", ["x\0y"], {})
     assert caught.value.errno == errno.EINVAL
 
 
