@@ -91,21 +91,6 @@ def colon_line(fields: Iterable[str]) -> str:
     return ":".join(field.replace("\\", "\\\\").replace(":", "\\:").replace("\n", "\\n") for field in fields)
 
 
-def split_colon_line(line: str) -> list[str]:
-    """The fields of such a line: how a program is to read it."""
-    fields, field, characters = [], "", iter(line)
-    for char in characters:
-        if char == "\\":
-            after = next(characters, "")
-            field += "\n" if after == "n" else after
-        elif char == ":":
-            fields.append(field)
-            field = ""
-        else:
-            field += char
-    return [*fields, field]
-
-
 def csv_text(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, headers: bool = True) -> str:
     """The table as CSV (RFC 4180, with lines that end in a newline alone)."""
     titles = [[column.name for column in columns]] if headers else []

@@ -1,18 +1,9 @@
-"""Arithmetic of addresses: the host's in a subnet, a zone's in a pool, a link's from what is behind it."""
+"""Arithmetic of addresses: the host's in a subnet, a link's from what is behind it."""
 
 from __future__ import annotations
 
 import hashlib
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface, ip_network
-from typing import TYPE_CHECKING, TypeAlias
-
-from zonectl.errors import ZonectlError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-Address: TypeAlias = IPv4Address | IPv6Address
-Network: TypeAlias = IPv4Network | IPv6Network
+from ipaddress import IPv4Address, ip_interface, ip_network
 
 MAC_PREFIX_IPV4 = "02:7a"
 """The first two bytes of the link address of a zone with an IPv4 address; the other four are that address."""
@@ -24,7 +15,6 @@ MAC_PREFIX_BRIDGE = "0a:7a"
 """The first two bytes of a bridge's link address."""
 
 _GATEWAY_OFFSET = 1
-_FIRST_OFFSET = 2
 
 
 def first_host(subnet: str) -> str:
@@ -39,31 +29,6 @@ def first_host(subnet: str) -> str:
         msg = f"no room for a zone in {network}"
         raise ValueError(msg)
     return str(network[_GATEWAY_OFFSET])
-
-
-def pick(subnet: str, taken: Collection[str], *, last: str | None = None) -> str:
-    """The first free address of `subnet` after `last`, going round: one just released is used last.
-
-    Never the subnet's own address, the gateway's, nor IPv4's broadcast. At most one more address is looked at
-    than are taken, so that a /64 is no slower than a /24.
-
-    Raises:
-        ZonectlError: every address is taken.
-
-    """
-    network = ip_network(subnet)
-    count = network.num_addresses - _FIRST_OFFSET - isinstance(network, IPv4Network)
-    start = _offset(network, last) + 1 - _FIRST_OFFSET if last is not None else 0
-    for tried in range(min(count, len(taken) + 1)):
-        address = str(network[_FIRST_OFFSET + (start + tried) % count])
-        if address not in taken:
-            return address
-    raise ZonectlError(f"no address is left in {network}", hint="delete zones, or set network.subnet to more")
-
-
-def _offset(network: Network, address: str) -> int:
-    found = ip_address(address)
-    return int(found) - int(network.network_address) if found in network else _GATEWAY_OFFSET
 
 
 def zone_mac(address: str) -> str:

@@ -18,8 +18,8 @@ from zonectl.network import sysctl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from ipaddress import IPv4Network, IPv6Network
 
-    from zonectl.network.addresses import Network
     from zonectl.network.steps import EnsureBridge
 
 _AF_INET: Final = 2
@@ -163,7 +163,7 @@ def _refuse_overlap(route: IPRoute, step: EnsureBridge, *, index: int) -> None:
             )
 
 
-def _is_within(inner: Network, outer: Network) -> bool:
+def _is_within(inner: IPv4Network | IPv6Network, outer: IPv4Network | IPv6Network) -> bool:
     return outer.prefixlen <= inner.prefixlen
 
 

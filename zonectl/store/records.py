@@ -110,37 +110,6 @@ def load_record(paths: Paths, name: str) -> ZoneRecord:
     return record
 
 
-def remove_record(paths: Paths, name: str) -> None:
-    """Remove the zone's record durably; it may be gone already.
-
-    Raises:
-        StoreError: it cannot be removed.
-
-    """
-    documents.remove(paths.record_file(name))
-
-
-def set_aside(paths: Paths, name: str) -> str | None:
-    """Rename the zone's record to record.json.damaged-N; gives the new path, None where there was no record.
-
-    Raises:
-        StoreError: it cannot be renamed.
-
-    """
-    path = paths.record_file(name)
-    number = 1
-    while os.path.lexists(f"{path}.damaged-{number}"):
-        number += 1
-    try:
-        os.rename(path, f"{path}.damaged-{number}")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StoreError(f"cannot rename {path}: {error.strerror}", zone=name) from error
-    documents.sync_folder(paths.zone_dir(name))
-    return f"{path}.damaged-{number}"
-
-
 def save_live(paths: Paths, name: str, note: LiveNote) -> None:
     """Note which process is the zone's init; not synced, it does not outlive the boot.
 

@@ -17,7 +17,6 @@ from zonectl.cli.table import (
     colon_line,
     csv_text,
     json_text,
-    split_colon_line,
 )
 
 COLUMNS = (Column("name", "NAME"), Column("pid", "PID", number=True), Column("state", "STATE"))
@@ -72,10 +71,25 @@ def test_colours_on_a_terminal(
     assert Style.of_output().colour is colour
 
 
+def split(line: str) -> list[str]:
+    """The fields of a line, as a program is to read it."""
+    fields, field, characters = [], "", iter(line)
+    for char in characters:
+        if char == "\\":
+            after = next(characters)
+            field += "\n" if after == "n" else after
+        elif char == ":":
+            fields.append(field)
+            field = ""
+        else:
+            field += char
+    return [*fields, field]
+
+
 @given(st.lists(st.text(), min_size=1))
 def test_colons_round_trip(fields: list[str]) -> None:
     line = colon_line(fields)
-    assert split_colon_line(line) == fields
+    assert split(line) == fields
     assert "\n" not in line
 
 

@@ -144,16 +144,6 @@ def test_a_damaged_record_leaves_the_others_listed(paths: Paths) -> None:
     assert good == RECORD
 
 
-def test_setting_aside_keeps_every_damaged_record(paths: Paths) -> None:
-    Path(paths.zone_dir("bad")).mkdir()
-    for text in ("one", "two"):
-        Path(paths.record_file("bad")).write_text(text)
-        aside = records.set_aside(paths, "bad")
-        assert aside is not None
-        assert Path(aside).read_text() == text
-    assert records.set_aside(paths, "bad") is None
-
-
 def test_only_real_folders_with_valid_names_are_zones(paths: Paths) -> None:
     zones = Path(paths.zones_dir)
     for name in ("web", "db", ".tmp-1-00000000", "lost+found", "Web", "-x"):
@@ -166,4 +156,3 @@ def test_only_real_folders_with_valid_names_are_zones(paths: Paths) -> None:
 def test_no_folder_is_no_such_zone(paths: Paths) -> None:
     with pytest.raises(NoSuchZone):
         records.load_record(paths, "web")
-    records.remove_record(paths, "web")
