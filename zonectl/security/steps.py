@@ -66,13 +66,14 @@ class Execute:
     @property
     def calls(self) -> tuple[Call, ...]:
         """One execve, along PATH where the name has no slash."""
-        target = "catatonit" if self.reaper else self.argv[0]
-        return (
-            Call(
-                name="close_range", target="init", detail="3, ~0, CLOSE_RANGE_CLOEXEC", man="close_range(2)"
-            ),
-            Call(name="execve", target=target, detail=" ".join(self.argv), man="execve(2)"),
-        )
+        argv = " ".join(self.argv)
+        if self.reaper:
+            # By its descriptor: the zone's root has none, or one of its own.
+            last = Call(name="execveat", target="catatonit", detail=f"catatonit -- {argv}", man="execveat(2)")
+        else:
+            last = Call(name="execve", target=self.argv[0], detail=argv, man="execve(2)")
+        detail = "3, ~0, CLOSE_RANGE_CLOEXEC"
+        return (Call(name="close_range", target="init", detail=detail, man="close_range(2)"), last)
 
 
 def restrict_step(config: ZoneConfig, *, user: str | None = None, workdir: str | None = None) -> Restrict:

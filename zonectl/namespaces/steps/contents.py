@@ -137,7 +137,7 @@ class PlaceFiles:
 
 
 def _file(path: str) -> tuple[Call, ...]:
-    name = path.rsplit("/", 1)[-1]
+    name = f"{FILES}/{path.rpartition('/')[2]}"
     return (
         Call(name="openat", target=name, detail="O_CREAT|O_EXCL", man="open(2)"),
         Call(name="fchmod", target=name, detail="0644", man="chmod(2)"),

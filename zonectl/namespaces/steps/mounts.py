@@ -91,7 +91,12 @@ class Stage:
             )
         )
         return (
-            Call(name="mount", target=STAGING, detail="tmpfs mode=0700,size=64k", man="tmpfs(5)"),
+            Call(
+                name="mount",
+                target=STAGING,
+                detail="tmpfs MS_NOSUID|MS_NODEV mode=0700,size=64k",
+                man="tmpfs(5)",
+            ),
             Call(name="chdir", target=STAGING, man="chdir(2)"),
             *placed,
             *(Call(name="mkdir", target=name, man="mkdir(2)") for name in self.names),
@@ -129,7 +134,8 @@ class MountOverlay:
     @property
     def calls(self) -> tuple[Call, ...]:
         """One mount."""
-        return (Call(name="mount", target=self.name, detail=f"overlay {self.options}", man="mount(2)"),)
+        detail = f"overlay MS_NODEV {self.options}"
+        return (Call(name="mount", target=self.name, detail=detail, man="mount(2)"),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,9 +194,10 @@ class PlaceTree:
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """One move_mount to the target's descriptor."""
+        """One move_mount to the target's descriptor; a file's target is a file."""
         return (
             *made(self.target),
+            *made(self.target, kind="openat"),
             Call(name="move_mount", target=self.target, detail=f"tree {self.slot}", man="mount(2)"),
         )
 
@@ -258,6 +265,9 @@ def joined_names(attributes: tuple[str, ...]) -> str:
 
 
 def made(target: str, *, kind: str = "mkdirat") -> tuple[Call, ...]:
-    """The call that makes a mount point which the root may have already."""
+    """The calls that make a mount point, and its parents, which the root may have already."""
     man = "mkdir(2)" if kind == "mkdirat" else "open(2)"
-    return (Call(name=kind, target=target, man=man, when="when missing"),)
+    return (
+        Call(name=kind, target=target, man=man, when="when missing"),
+        Call(name="fchmod", target=target, man="chmod(2)", when="when missing"),
+    )

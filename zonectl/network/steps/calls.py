@@ -17,14 +17,14 @@ def sysctl_path(family: str, link: str, key: str) -> str:
     return f"/proc/sys/net/{family}/conf/{link}/{key}"
 
 
-def netlink(message: str, detail: str) -> Call:
+def netlink(message: str, detail: str, *, when: str = "") -> Call:
     """A message sent to the kernel."""
-    return Call(name="sendto", target=f"NETLINK_ROUTE {message}", man=_RTNETLINK, detail=detail)
+    return Call(name="sendto", target=f"NETLINK_ROUTE {message}", man=_RTNETLINK, detail=detail, when=when)
 
 
-def sysctl(path: str, value: str) -> tuple[Call, ...]:
+def sysctl(path: str, value: str, *, when: str = "") -> tuple[Call, ...]:
     """A setting written."""
     return (
-        Call(name="openat", target=path, man="open(2)", detail="O_WRONLY"),
-        Call(name="write", target=path, man="proc_sys_net(5)", detail=value),
+        Call(name="openat", target=path, man="open(2)", detail="O_WRONLY", when=when),
+        Call(name="write", target=path, man="proc_sys_net(5)", detail=value, when=when),
     )

@@ -53,12 +53,14 @@ class EnsureBridge:
     @property
     def calls(self) -> tuple[Call, ...]:
         """What is done where the bridge is missing."""
+        kind = f"{self.bridge} kind=bridge address={self.mac} stp=0 mcast_snooping=0"
+        when = "when missing"
         return (
-            netlink("RTM_NEWLINK", f"{self.bridge} kind=bridge address={self.mac} stp=0 mcast_snooping=0"),
-            netlink("RTM_NEWLINK", f"{self.bridge} ifalias={self.mark}"),
-            *(call for path, value in self.sysctls for call in sysctl(path, value)),
-            netlink("RTM_NEWADDR", f"{self.address} dev {self.bridge}"),
-            netlink("RTM_NEWLINK", f"{self.bridge} up"),
+            netlink("RTM_NEWLINK", kind, when=when),
+            netlink("RTM_NEWLINK", f"{self.bridge} ifalias={self.mark}", when=when),
+            *(call for path, value in self.sysctls for call in sysctl(path, value, when=when)),
+            netlink("RTM_NEWADDR", f"{self.address} dev {self.bridge}", when=when),
+            netlink("RTM_NEWLINK", f"{self.bridge} up", when=when),
         )
 
 
@@ -86,7 +88,7 @@ class EnsureForwarding:
     @property
     def calls(self) -> tuple[Call, ...]:
         """What is done where it is off."""
-        return sysctl(self.path, "1")
+        return sysctl(self.path, "1", when="when off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,8 @@ class EnsureTable:
     def calls(self) -> tuple[Call, ...]:
         """What is done where the tables are missing or altered."""
         tables = f"table inet {self.table}, table bridge {self.table}"
-        return (Call(name="execve", target="nft", man="nft(8)", detail=f"-f - ({tables})"),)
+        when = "when missing or altered"
+        return (Call(name="execve", target="nft", man="nft(8)", detail=f"-f - ({tables})", when=when),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

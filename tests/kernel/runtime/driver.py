@@ -1,0 +1,29 @@
+"""A process of its own that does one verb of the runtime in a test's world: what a tracer follows.
+
+python -m tests.kernel.runtime.driver FOLDER NUMBER start|ready|stop ZONE
+python -m tests.kernel.runtime.driver FOLDER NUMBER exec ZONE PROGRAM...
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.kernel.runtime.world import World
+from zonectl.runtime.start import ready, start
+from zonectl.runtime.stop import stop
+
+VERBS = {"start": start, "ready": ready, "stop": stop}
+
+
+def main(folder: str, number: str, verb: str, zone: str, *argv: str) -> int:
+    """Do the verb; the exit status is the program's for exec."""
+    world = World(folder=Path(folder), number=int(number))
+    if verb == "exec":
+        return world.execute(*argv, name=zone).exit_status.code
+    VERBS[verb](world.context, zone)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
