@@ -26,7 +26,8 @@ def test_missing_lists_what_the_host_lacks_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["bridge", "cgroup2", "loop", "nft", "overlay", "pressure", "userns", "veth", "vm"]
+    "name",
+    ["br_netfilter", "bridge", "cgroup2", "loop", "nft", "overlay", "pressure", "userns", "veth", "vm"],
 )
 def test_every_plain_probe_answers(name: str) -> None:
     assert requirements.holds(name) in {True, False}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.kernel.cgroups import tracing
-from tests.kernel.cgroups.groups import PAYLOAD, ZONE, Ground, end, mounted, sleep
+from tests.kernel.cgroups.groups import PAYLOAD, ZONE, Ground, apart, end, mounted, sleep
 from zonectl.cgroups import block
 from zonectl.cgroups.steps import steps
 from zonectl.cgroups.steps.kinds import WriteDeviceLimit, WriteLimit
@@ -138,21 +138,29 @@ def test_what_is_no_block_device_is_told(path: str) -> None:
         block.number(path)
 
 
-def test_a_path_on_a_disk_is_answered_with_the_disk() -> None:
-    on_disk = next(
-        (
-            line.split()
-            for line in Path("/proc/self/mounts").read_text().splitlines()
-            if line.startswith("/dev/vd")
-        ),
-        None,
-    )
-    if on_disk is None:
-        pytest.skip("nothing is mounted from a virtual disk")
-    with pytest.raises(HostLacks) as caught:
-        block.number(on_disk[1])
-    disk = re.sub(r"\d+$", "", on_disk[0])
-    assert caught.value.hint == f"name the disk that it is stored on: {disk}"
+@pytest.mark.requires("loop", "program:mkfs.ext4")
+def test_a_path_on_a_disk_is_answered_with_the_disk(tmp_path: Path) -> None:
+    image, mount = tmp_path / "image", tmp_path / "mount"
+    mount.mkdir()
+    with image.open("wb") as file:
+        file.truncate(8 * 1024**2)
+
+    def ask() -> int:
+        process.unshare(process.CLONE_NEWNS)
+        for command in ("mount --make-rprivate /", f"mkfs.ext4 -q {image}", f"mount -o loop {image} {mount}"):
+            subprocess.run(command.split(), check=True)
+        disk = os.readlink(f"/sys/dev/block/{_numbers(os.stat(mount).st_dev)}").rpartition("/")[2]
+        with pytest.raises(HostLacks) as caught:
+            block.number(str(mount))
+        assert caught.value.hint == f"name the disk that it is stored on: /dev/{disk}"
+        assert block.number(f"/dev/{disk}") == _numbers(os.stat(mount).st_dev)
+        return 0
+
+    assert apart(ask) == 0
+
+
+def _numbers(device: int) -> str:
+    return f"{os.major(device)}:{os.minor(device)}"
 
 
 def test_a_device_that_is_not_there_is_told(groups: Ground) -> None:

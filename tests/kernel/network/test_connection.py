@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from pathlib import Path
 
 import pytest
 
@@ -80,11 +79,9 @@ def test_the_outside_reaches_no_zone_unless_the_rules_are_gone() -> None:
     in_world(test)
 
 
+@pytest.mark.requires("br_netfilter")
 @pytest.mark.parametrize("filtered", ["0", "1"])
 def test_isolated_zones_do_not_reach_each_other_and_open_ones_do(filtered: str) -> None:
-    if not Path(BRIDGED_FRAMES_FILTERED).exists():
-        pytest.skip("no br_netfilter")
-
     def test(world: World) -> None:
         settings(BRIDGED_FRAMES_FILTERED, filtered)
         world.share(IPV4)

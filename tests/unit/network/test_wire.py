@@ -7,11 +7,10 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from zonectl.network import rtnetlink
 from zonectl.network.wire import Reply, attribute, attributes, nested, outcome, replies, text, u32
-
-pyroute2_messages = pytest.importorskip("pyroute2.netlink.rtnl.ifinfmsg")
 
 
 @given(st.lists(st.tuples(st.integers(1, 200), st.binary(max_size=40)), unique_by=lambda pair: pair[0]))
@@ -59,7 +58,7 @@ def test_the_pair_is_encoded_as_pyroute2_does() -> None:
     ours = rtnetlink.make_veth(
         "z00000001a", master=7, group=0x7A01, peer="eth0", mac="02:7a:0a:4d:00:05", netns_fd=9, mtu=1400
     )
-    theirs = pyroute2_messages.ifinfmsg()
+    theirs = ifinfmsg()
     theirs["flags"] = theirs["change"] = 1
     peer = {
         "attrs": [
