@@ -21,7 +21,7 @@ def kill_zoned(z: Zonectl) -> None:
     pid = z.zoned()
     assert pid
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not os.path.exists(f"/proc/{pid}"))
+    until(lambda: not z.zoned())
 
 
 def test_it_starts_with_the_first_command_and_leaves_when_idle(z: Zonectl) -> None:
@@ -132,7 +132,21 @@ def test_never_again_after_a_user_s_stop(z: Zonectl) -> None:
 
 
 def test_a_stop_in_the_pause_before_the_next_start(z: Zonectl) -> None:
-    """Whoever says stop while zoned waits to start the zone again means it; it is told that nothing runs."""
+    """Whoever says stop while zoned waits to start the zone again means it."""
+    z.define("again", "echo x >>/starts; exit 1", more='restart = "always"\n')
+    starts = z.root / "zones/again/upper/starts"
+    z("start", "again")
+    until(lambda: starts.exists() and len(starts.read_text().split()) >= 4)
+    z("stop", "again")
+    counted = starts.read_text()
+    time.sleep(2)
+    assert starts.read_text() == counted
+    assert z.state("again") == "installed"
+    z("start", "again")
+    until(lambda: starts.read_text() != counted)
+
+
+def test_a_delete_in_the_pause_before_the_next_start(z: Zonectl) -> None:
     z.define("again", "echo x >>/starts; exit 1", more='restart = "always"\n')
     starts = z.root / "zones/again/upper/starts"
     z("start", "again")

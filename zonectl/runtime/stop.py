@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
@@ -14,8 +15,8 @@ from zonectl.model.signals import signal_number
 from zonectl.runtime import zones
 from zonectl.runtime.remains import discard
 from zonectl.runtime.settle import settle
-from zonectl.runtime.status import open_init, require
-from zonectl.store import documents
+from zonectl.runtime.status import open_init, require, status
+from zonectl.store import documents, records, restarts
 
 if TYPE_CHECKING:
     from zonectl.kernel.process import ExitStatus
@@ -30,13 +31,16 @@ def stop(context: Context, name: str, *, timeout_s: float | None = None) -> None
     """Ask the zone's init to end by its stop signal, then kill what is left after the timeout.
 
     `timeout_s` replaces the zone file's; 0 kills at once. An init that ignores the signal is not waited for.
+    A zone that waits to be started again by its restart policy is not.
 
     Raises:
-        StateError: nothing runs.
+        StateError: nothing runs, nor will.
         ZonectlError: a process does not end even when killed.
 
     """
     with zones.locked(context, name, "stop"):
+        if _call_off(context, name):
+            return
         found = require(context, name, "stop")
         if found.record is None or found.live is None:
             return
@@ -48,6 +52,20 @@ def stop(context: Context, name: str, *, timeout_s: float | None = None) -> None
         settle(context, found.record, exit_status)
         if found.record.ephemeral:
             discard(context, found.record)
+
+
+def _call_off(context: Context, name: str) -> bool:
+    """Whether the zone has ended and zoned was to start it again, or to think about it: now it will not."""
+    found = status(context, name)
+    if found.record is None or found.live is not None or restarts.load(context.paths, name) is None:
+        return False
+    if records.load_live(context.paths, name) is not None:
+        _request(context, name)
+        settle(context, found.record)
+    elif found.last is not None:
+        records.save_last(context.paths, name, replace(found.last, by_user=True))
+    restarts.remove(context.paths, name)
+    return True
 
 
 def kill(context: Context, name: str, number: int) -> None:
