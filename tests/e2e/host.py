@@ -1,8 +1,9 @@
 """The host before and after: mounts, links, firewall, groups, namespaces, processes, descriptors and files.
 
 Other programs of the host go on meanwhile, other instances of zonectl among them. What carries the mark of another
-instance is theirs. Of processes, and of the namespaces that they keep, those count that descend from this one, carry
-our mark, or have lost their parent within namespaces that were not there before.
+instance is theirs. Of processes, and of the namespaces that they keep, those count that descend from this one or carry
+our mark; of links those that are named as zonectl names them. In CI, where the host is the tests' alone, every link
+counts, and every process that has lost its parent and is in a namespace that was not there before.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from zonectl.model.instance import Instance
 
 PATIENCE_S = 8.0
 _KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
-_FOLDERS = ("/run", "/run/netns", "/run/zonectl", "/var/lib/zonectl", "/dev/shm")
+_FOLDERS = ("/run", "/run/zonectl", "/var/lib/zonectl", "/dev/shm")
+_ALONE = bool(os.environ.get("CI"))
+_LINK = re.compile(r"(zt|zbr|z[0-9a-f]{8}[a-z]\b)")
 _OTHERS = re.compile(r"zonectl[-_:](?!test\b)([0-9a-f]{6})\b")
 
 
@@ -106,7 +109,7 @@ class Host:
             return True
         if self._is_theirs(process.group) or "zoned start" in process.words:
             return False
-        orphan = process.parent == 1
+        orphan = process.parent == 1 and _ALONE
         return _descends(process.pid) or (orphan and bool(process.namespaces - self._known))
 
     def _mounts(self) -> list[str]:
@@ -120,6 +123,7 @@ class Host:
         return [
             f"{link['ifindex']} {link['ifname']} {link.get('master', '')} {link.get('ifalias', '')}"
             for link in links
+            if _ALONE or _LINK.match(link["ifname"])
             if not self._is_theirs(link.get("ifalias", "") + aliases.get(link.get("master", ""), ""))
         ]
 
@@ -128,6 +132,7 @@ class Host:
         return [
             f"{link['ifname']} {info['local']}/{info['prefixlen']}"
             for link in links
+            if _ALONE or _LINK.match(link["ifname"])
             if not self._is_theirs(link.get("ifalias", ""))
             for info in link["addr_info"]
         ]
@@ -151,7 +156,9 @@ def table() -> list[Process]:
 
 def _process(pid: int) -> Process | None:
     try:
-        after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+        after_name = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+        )
         state = after_name.split()
         if state[1] == "2" or pid == 2:
             return None
@@ -199,7 +206,7 @@ def _files() -> list[str]:
     found = []
     for folder in _FOLDERS:
         if os.path.isdir(folder):
-            found += [f"{folder}/{name}" for name in os.listdir(folder)]
+            found += [f"{folder}/{name}" for name in os.listdir(folder) if _ALONE or name != "netns"]
     return found
 
 

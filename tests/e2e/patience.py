@@ -12,7 +12,7 @@ _Found = TypeVar("_Found")
 
 
 def until(condition: Callable[[], _Found], *, timeout_s: float = 20.0, what: str = "") -> _Found:
-    """What `condition` gives as soon as it is true; an AssertionError after the timeout, which a busy host never meets."""
+    """What `condition` gives as soon as it is true; fails after the timeout, which is generous for a busy host."""
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
         assert time.monotonic() < deadline, what or "it does not come to pass"

@@ -88,7 +88,9 @@ def test_web(z: Zonectl) -> None:
     assert z.list()["web"]["last_exit"].endswith(", stopped")
 
 
-@pytest.mark.skipif(controllers() >= {"cpu", "memory", "pids"} if cgroup2_mount() else False, reason="it can limit")
+@pytest.mark.skipif(
+    controllers() >= {"cpu", "memory", "pids"} if cgroup2_mount() else False, reason="it can limit"
+)
 def test_limited_is_refused_where_the_host_cannot_limit(z: Zonectl) -> None:
     done = z("create", z.file("limited"), code=1)
     for controller in ("cpu", "memory", "pids"):
@@ -150,7 +152,8 @@ def test_sparse(z: Zonectl) -> None:
     assert not Path("/usr/bin/intruder").exists()
     assert (z.root / "zones/sparse/upper-usr/bin/intruder").exists(), "what it changes stays in its own layer"
     z.exec("sparse", "sh", "-c", "echo mine >/etc/mine; echo mine >/root/mine; mkdir /var/lib/mine")
-    assert not Path("/etc/mine").exists() and not Path("/root/mine").exists()
+    assert not Path("/etc/mine").exists()
+    assert not Path("/root/mine").exists()
     upper = z.root / "zones/sparse/upper"
     assert (upper / "etc/mine").read_text() == "mine\n"
     assert (upper / "etc/mine").stat().st_uid == 0
@@ -172,14 +175,16 @@ def test_db_and_app(z: Zonectl) -> None:
     assert started["db"] >= started["app"]
     # A stranger without isolated = false reaches neither.
     done = z.run("nc", "-w", "1", f"{z.network}.20", "5432", code=None)
-    assert done.code != 0 and done.out == ""
+    assert done.code != 0
+    assert done.out == ""
     app, db = (z.list()[name]["pid"] for name in ("app", "db"))
     with subprocess.Popen(["sleep", "0"]) as nothing:
         nothing.wait()
     z("stop", "app", "db")
     ended = {name: z.show(name)["last"]["ended_at"] for name in ("app", "db")}
     assert ended["app"] <= ended["db"]
-    assert not os.path.exists(f"/proc/{app}") and not os.path.exists(f"/proc/{db}")
+    assert not os.path.exists(f"/proc/{app}")
+    assert not os.path.exists(f"/proc/{db}")
     z("start", "--all")
     assert z.state("app") == z.state("db") == "running"
     z("delete", "-f", "db", "app")

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -35,7 +35,7 @@ def zone(shared: Zonectl) -> Iterator[Zonectl]:
     shared("delete", "-f", "box")
 
 
-def execute(z: Zonectl, *words: str, cold: bool = False, **given: object) -> str:
+def execute(z: Zonectl, *words: str, cold: bool = False, **given: Any) -> str:
     return z(*(["--no-daemon"] if cold else []), "exec", *words, **given).out
 
 
@@ -99,7 +99,8 @@ def test_it_sees_what_the_zone_sees(zone: Zonectl, *, cold: bool) -> None:
 def test_it_is_in_the_group_of_init(zone: Zonectl, *, cold: bool) -> None:
     words = [*(["--no-daemon"] if cold else []), "exec", "box", "--", "sh", "-c", "echo up; cat"]
     with zone.popen(*words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
-        assert client.stdout is not None and client.stdin is not None
+        assert client.stdout is not None
+        assert client.stdin is not None
         assert client.stdout.readline() == b"up\n"
         shown = zone.show("box")
         members = (Path(shown["cgroup"]) / "payload" / "cgroup.procs").read_text().split()
@@ -121,7 +122,8 @@ def test_nothing_of_the_host_is_inside(zone: Zonectl, *, cold: bool, tmp_path: P
         cold=cold, env=environment, cwd=tmp_path, pass_fds=(secret,),
     )  # fmt: skip
     os.close(secret)
-    assert "SECRET" not in seen and str(tmp_path) not in seen
+    assert "SECRET" not in seen
+    assert str(tmp_path) not in seen
     descriptors = [line.split()[8] for line in seen.splitlines() if " -> " in line]
     assert [fd for fd in descriptors if fd.isdecimal()] == ["0", "1", "2"]
     assert "/proc/self/cwd -> /tmp\n" in seen
@@ -153,7 +155,9 @@ def test_pipes_go_through(zone: Zonectl) -> None:
 
 
 def test_when_the_client_is_killed_so_is_the_program(zone: Zonectl) -> None:
-    with zone.popen("exec", "box", "--", "sh", "-c", "echo up; exec sleep 777", stdout=subprocess.PIPE) as client:
+    with zone.popen(
+        "exec", "box", "--", "sh", "-c", "echo up; exec sleep 777", stdout=subprocess.PIPE
+    ) as client:
         assert client.stdout is not None
         assert client.stdout.readline() == b"up\n"
         client.kill()

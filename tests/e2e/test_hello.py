@@ -10,7 +10,20 @@ from tests.e2e.patience import until
 if TYPE_CHECKING:
     from tests.e2e.instance import Zonectl
 
-TITLES = ["ID", "NAME", "STATE", "PATH", "ADDRESS", "PID", "UPTIME", "LAST", "EXIT", "OOM", "AUTOSTART", "CREATED"]
+TITLES = [
+    "ID",
+    "NAME",
+    "STATE",
+    "PATH",
+    "ADDRESS",
+    "PID",
+    "UPTIME",
+    "LAST",
+    "EXIT",
+    "OOM",
+    "AUTOSTART",
+    "CREATED",
+]
 
 
 def test_hello_lives_twice(z: Zonectl) -> None:

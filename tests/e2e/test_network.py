@@ -106,7 +106,9 @@ def test_outside_sees_the_host(two: Zonectl) -> None:
         assert ask(two, "left", beyond.server) == beyond.host
         # The other way round nobody gets in.
         done = subprocess.run(
-            [*beyond.words, "ping", "-c", "1", "-W", "1", address(two, "left")], check=False, capture_output=True
+            [*beyond.words, "ping", "-c", "1", "-W", "1", address(two, "left")],
+            check=False,
+            capture_output=True,
         )
         assert done.returncode != 0
 
@@ -159,7 +161,9 @@ def test_what_somebody_removes_the_next_start_mends(two: Zonectl) -> None:
         two.define("third")
         two("start", "third")
         assert ask(two, "third", beyond.server) == beyond.host
-        assert ask(two, "left", beyond.server) == beyond.host, "the zones that ran already have their rules back"
+        assert ask(two, "left", beyond.server) == beyond.host, (
+            "the zones that ran already have their rules back"
+        )
         for family, table in tables:
             run("nft", "delete", "table", family, table)
         run("ip", "link", "delete", two.bridge)

@@ -67,10 +67,11 @@ def test_a_session(shared: Zonectl, words: list[str]) -> None:
         assert terminal.wait() == 3
 
 
-def sleeps(z: Zonectl) -> bool:
-    """Whether the zone that there is runs `sleep 100`."""
+def sleeps(z: Zonectl, state: str = "S") -> bool:
+    """Whether the zone that there is runs `sleep 100`, which is in that state (ps(1))."""
     (zone,) = z.list().values()
-    return z.runs(zone["name"], "sleep 100")
+    lines = z.exec(zone["name"], "ps", "-o", "stat,args").lines
+    return any(line.startswith(state) and line.endswith(" sleep 100") for line in lines)
 
 
 def test_stopping_and_going_on(shared: Zonectl, words: list[str]) -> None:
@@ -81,8 +82,9 @@ def test_stopping_and_going_on(shared: Zonectl, words: list[str]) -> None:
         terminal.type("\x1a")
         terminal.expect("Stopped")
         at_prompt(terminal, 148)
+        assert sleeps(shared, "T")
         terminal.type("fg\n")
-        terminal.expect("sleep 100\r\n")
+        until(lambda: sleeps(shared))
         terminal.type("\x03")
         at_prompt(terminal, 130)
         terminal.type("\x04")
@@ -158,7 +160,9 @@ def test_a_question_is_asked_at_the_terminal(z: Zonectl) -> None:
 
 
 def test_no_terminal_of_the_host_is_inside(shared: Zonectl) -> None:
-    with shared.terminal("run", *shared.sets, "busybox", "--", "sh", "-c", "ls -l /proc/self/fd; ls /dev/pts") as terminal:
+    with shared.terminal(
+        "run", *shared.sets, "busybox", "--", "sh", "-c", "ls -l /proc/self/fd; ls /dev/pts"
+    ) as terminal:
         seen = terminal.rest()
         assert terminal.wait() == 0
     targets = {line.split(" -> ")[1] for line in seen.splitlines() if " -> " in line}

@@ -93,6 +93,8 @@ def import_tar(
         target_fd = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             unpacked = unpack(archive_fd, target_fd, limits=bounds)
+        except ImageError as error:
+            raise ImageError(f"{archive}: {error.message}", hint=error.hint) from error
         finally:
             os.close(target_fd)
         layer = Layer(
