@@ -75,7 +75,7 @@ def test_owners_modes_and_capabilities_are_kept(paths: Paths, tmp_path: Path) ->
     ("name", "argv"),
     [("a.tar", []), ("a.tgz", ["gzip"]), ("a.txz", ["xz"]), ("a.tbz", ["bzip2"]), ("a.tzst", ["zstd"])],
 )
-@pytest.mark.requires("program:zstd", "program:xz")
+@pytest.mark.requires("program:bzip2", "program:xz", "program:zstd")
 def test_the_digest_is_that_of_the_archive_uncompressed(
     paths: Paths, tmp_path: Path, name: str, argv: list[str]
 ) -> None:
