@@ -73,6 +73,10 @@ test-vm: packages-lane packages-run packages-test venv  ## on a kernel of its ow
 bench-start: packages-run packages-bench venv  ## what starting a zone costs, next to the peers (root)
 	@$(AS_ROOT) $(VENV)/python tools/bench_start.py $(BENCH_ARGS)
 
+.PHONY: bench-density
+bench-density: packages-run venv  ## what many zones at once cost (root)
+	@$(AS_ROOT) $(VENV)/python tools/bench_density.py $(BENCH_ARGS)
+
 ##@ Host
 # One of the groups in tools/debian-packages.txt; only what is missing is installed.
 packages-%:
