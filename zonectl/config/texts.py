@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zonectl.config.kinds import HIDDEN, Refused, Text, shown
 from zonectl.model.ids import parse_id
-from zonectl.model.names import ZONE_NAME_RULE, zone_name
+from zonectl.model.names import IMAGE_LENGTH, IMAGE_TAG, IMAGE_WORD, ZONE_NAME_RULE, zone_name
 from zonectl.model.signals import STOP_SIGNALS, signal_number
 
 MOST_CPUS = 8192
@@ -80,9 +80,9 @@ LABEL_NAME = Text(
 LABEL_VALUE = Text(label="the value of a label", most=1024)
 IMAGE = Text(
     label="an image reference",
-    pattern=r"[a-z0-9]+([._-][a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?",
+    pattern=f"{IMAGE_WORD}(?:/{IMAGE_WORD})*(?::{IMAGE_TAG})?",
     rule="write NAME or NAME:TAG of the store, such as debian:12; files are given by path or tar",
-    most=255,
+    most=IMAGE_LENGTH,
 )
 CPU_LIST = Text(
     label="a list of processors or nodes",

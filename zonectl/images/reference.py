@@ -6,17 +6,17 @@ import re
 from dataclasses import dataclass
 
 from zonectl.errors import ImageError
+from zonectl.model.names import IMAGE_LENGTH, IMAGE_TAG, IMAGE_WORD
 
 DEFAULT_TAG = "latest"
-MAX_NAME = 255
 
-_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*\Z")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+_NAME = re.compile(rf"{IMAGE_WORD}(?:/{IMAGE_WORD})*\Z")
+_TAG = re.compile(rf"{IMAGE_TAG}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A name and a tag; the patterns are those of the OCI distribution specification."""
+    """A name and a tag."""
 
     name: str
     tag: str = DEFAULT_TAG
@@ -33,6 +33,6 @@ def parse(text: str) -> Reference:
 
     """
     name, colon, tag = text.partition(":")
-    if len(text) > MAX_NAME or not _NAME.match(name) or (colon and not _TAG.match(tag)):
+    if len(text) > IMAGE_LENGTH or not _NAME.match(name) or (colon and not _TAG.match(tag)):
         raise ImageError(f"not an image reference: {text!r:.80}", hint="write NAME or NAME:TAG, as debian:12")
     return Reference(name=name, tag=tag or DEFAULT_TAG)

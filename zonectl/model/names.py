@@ -11,6 +11,11 @@ ZoneId = NewType("ZoneId", str)
 
 ZONE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 ZONE_ID = re.compile(r"[0-9a-f]{8}\Z")
+IMAGE_WORD = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*"
+"""A part of an image's name, as the OCI distribution specification has it; such parts are joined by slashes."""
+
+IMAGE_TAG = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+IMAGE_LENGTH = 255
 ZONE_NAME_RULE = "1 to 63 of a-z, 0-9 and -, not starting with -"
 
 

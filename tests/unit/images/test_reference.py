@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zonectl.errors import ImageError
+from zonectl import config
+from zonectl.errors import ConfigError, ImageError
 from zonectl.images.reference import Reference, parse
 
 
@@ -19,6 +20,30 @@ from zonectl.images.reference import Reference, parse
 )
 def test_references(text: str, name: str, tag: str) -> None:
     assert parse(text) == Reference(name=name, tag=tag)
+
+
+@given(
+    st.one_of(
+        st.text("ab1._-/:A", max_size=12),
+        st.from_regex(
+            r"[a-z0-9]{1,3}([._-]{1,2}[a-z0-9]{1,3}|/[a-z0-9]{1,3})*(:[A-Za-z0-9._-]{1,5})?", fullmatch=True
+        ),
+    )
+)
+def test_a_zone_file_takes_what_the_store_takes(text: str) -> None:
+    try:
+        parse(text)
+    except ImageError:
+        taken = False
+    else:
+        taken = True
+    zone = f'name = "web"\nroot.image = "{text}"\n'
+    try:
+        assert config.parse(zone, file="web.toml", folder="/").root.image == text
+    except ConfigError:
+        assert not taken
+    else:
+        assert taken
 
 
 @pytest.mark.parametrize(
