@@ -36,7 +36,7 @@ complete -o default -F _zonectl zonectl
 _CASE = """\
         {verb}) if [[ $word == -* ]]; then words="{options}"; else words="{others}"; fi ;;"""
 _ZONES = "$(zonectl list -cq 2>/dev/null)"
-_ACTIONS = "build import list remove"
+_ACTIONS = "build import list prune remove verify"
 
 
 def bash() -> str:

@@ -6,26 +6,31 @@ import os
 from typing import TYPE_CHECKING
 
 from zonectl.cli import failure, question, table, values
+from zonectl.cli.escape import escape
 from zonectl.cli.moments import moment
 from zonectl.cli.table import Column
+from zonectl.errors import StoreError
 from zonectl.model.units import format_size
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable
 
     from zonectl.cli.setting import Setting
     from zonectl.images.layers import Image, Listed
 
 DESCRIPTION = """\
-Build images on this host, import them from archives and folders, list and remove them. An image is named NAME or
-NAME:TAG; without a tag, latest is meant.
+Build images on this host, import them from archives and folders, list, verify and remove them. An image is named NAME
+or NAME:TAG; without a tag, latest is meant.
 """
 EXAMPLES = """\
 zonectl image build busybox
 zonectl image build debian --suite trixie
 zonectl image import root.tar.zst team/web:1.4
 zonectl image list
+zonectl image verify
 zonectl image remove -f debian:12
+zonectl image prune
 """
 
 _COLUMNS = (
@@ -42,38 +47,70 @@ _MIB = 1 << 20
 def arguments(parser: ArgumentParser) -> None:
     """Declare what the verb takes."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    build = actions.add_parser(
-        "build", help="build busybox or debian", description="Build an image on this host."
-    )
-    build.add_argument("kind", metavar="KIND", choices=("busybox", "debian"), help="busybox or debian")
-    build.add_argument(
+    for name, (summary, description, declare) in _ACTIONS.items():
+        declare(actions.add_parser(name, help=summary, description=description))
+
+
+def _build_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("kind", metavar="KIND", choices=("busybox", "debian"), help="busybox or debian")
+    parser.add_argument(
         "--suite", metavar="SUITE", default="bookworm", type=values.text, help="of debian: bookworm"
     )
-    build.add_argument(
+    parser.add_argument(
         "--variant", metavar="VARIANT", default="minbase", type=values.text, help="of debian: minbase"
     )
-    build.add_argument(
+    parser.add_argument(
         "--mirror", metavar="URL", type=values.text, help="of debian: where the packages come from"
     )
-    taken = actions.add_parser(
-        "import",
-        help="import an archive or a folder",
-        description="Import an archive or a folder as an image.",
-    )
-    taken.add_argument(
+
+
+def _import_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
         "source", metavar="TAR|DIR", type=values.text, help="tar, also compressed, or a folder"
     )
-    taken.add_argument("name", metavar="NAME[:TAG]", type=values.text, help="what the image is to be called")
-    listing = actions.add_parser("list", help="list images", description="List images.")
-    form = listing.add_mutually_exclusive_group()
+    parser.add_argument("name", metavar="NAME[:TAG]", type=values.text, help="what the image is to be called")
+
+
+def _list_arguments(parser: ArgumentParser) -> None:
+    form = parser.add_mutually_exclusive_group()
     form.add_argument("-q", "--quiet", action="store_true", help="names only")
     form.add_argument("--json", action="store_true", help="print JSON")
-    listing.add_argument("--no-headers", action="store_true", help="no titles above the columns")
-    removal = actions.add_parser(
-        "remove", help="remove images", description="Remove images that no zone stands on."
-    )
-    removal.add_argument("-f", "--force", action="store_true", help="do not ask")
-    removal.add_argument("names", metavar="NAME[:TAG]", nargs="+", type=values.text, help="an image")
+    parser.add_argument("--no-headers", action="store_true", help="no titles above the columns")
+
+
+def _verify_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("names", metavar="NAME[:TAG]", nargs="*", type=values.text, help="only these images")
+
+
+def _remove_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("-f", "--force", action="store_true", help="do not ask")
+    parser.add_argument("names", metavar="NAME[:TAG]", nargs="+", type=values.text, help="an image")
+
+
+def _prune_arguments(_parser: ArgumentParser) -> None:
+    """It takes none."""
+
+
+_ACTIONS: dict[str, tuple[str, str, Callable[[ArgumentParser], None]]] = {
+    "build": ("build busybox or debian", "Build an image on this host.", _build_arguments),
+    "import": (
+        "import an archive or a folder",
+        "Import an archive or a folder as an image.",
+        _import_arguments,
+    ),
+    "list": ("list images", "List images.", _list_arguments),
+    "verify": (
+        "find images whose files have changed",
+        "Read every file of images, and tell what has changed.",
+        _verify_arguments,
+    ),
+    "remove": ("remove images", "Remove images that no zone stands on.", _remove_arguments),
+    "prune": (
+        "remove what nothing stands on",
+        "Remove what no image and no zone stands on, save what was imported within the hour.",
+        _prune_arguments,
+    ),
+}
 
 
 def run(options: Namespace, setting: Setting) -> int:
@@ -88,6 +125,10 @@ def run(options: Namespace, setting: Setting) -> int:
             return _build(options, setting)
         case "import":
             return _import(options, setting)
+        case "verify":
+            return _verify(options, setting)
+        case "prune":
+            return _prune(setting)
     return _remove(options, setting)
 
 
@@ -163,17 +204,53 @@ def _size(size_bytes: int) -> str:
     return f"{size_bytes / _MIB:.1f}MiB" if size_bytes >= _MIB else format_size(size_bytes)
 
 
+def _verify(options: Namespace, setting: Setting) -> int:
+    from zonectl.images import layers
+
+    found = {
+        damage.layer: damage.reason
+        for name in options.names or [None]
+        for damage in layers.verify(setting.paths, name)
+    }
+    for layer, reason in found.items():
+        print(escape(f"{layer[:_DIGEST_SHOWN]}: {reason}"))
+    return failure.FAILED if found else 0
+
+
 def _remove(options: Namespace, setting: Setting) -> int:
     from zonectl.cli.batch import Batch
     from zonectl.images import layers
-    from zonectl.model.record import ZoneRecord
-    from zonectl.store import records
 
     if not options.force:
         question.confirm("remove", options.names)
-    found = [each for each in records.load_all(setting.paths) if isinstance(each, ZoneRecord)]
-    used = {layer for each in found for layer in each.layers}
+    used = _used(setting)
     batch = Batch(debug=setting.debug)
     for name in dict.fromkeys(options.names):
         batch.each([name], lambda name: layers.remove_image(setting.paths, name, used=used))
     return batch.worst
+
+
+def _prune(setting: Setting) -> int:
+    from zonectl.images import layers
+
+    for layer in layers.gc(setting.paths, used=_used(setting)):
+        print(layer[:_DIGEST_SHOWN])
+    return 0
+
+
+def _used(setting: Setting) -> set[str]:
+    """The folders of layers that zones stand on.
+
+    Raises:
+        StoreError: nobody knows what a damaged zone stands on.
+
+    """
+    from zonectl.store import records
+
+    found: set[str] = set()
+    for zone in records.load_all(setting.paths):
+        if isinstance(zone, records.Damaged):
+            message = f"its record is damaged, so nobody knows which image it stands on: {zone.reason}"
+            raise StoreError(message, zone=zone.name, hint=f"zonectl delete -f {zone.name}")
+        found.update(zone.layers)
+    return found
