@@ -90,7 +90,10 @@ WRONG = [
     ("wait --timeout x web", "wait: --timeout: not a duration: 'x'"),
     ("doctor now", "doctor: 'now' is one argument too many"),
     ("image", "image: ACTION is missing"),
-    ("image biuld", "image: ACTION: 'biuld' is none of build, import, list, verify, remove, prune (did you mean build?)"),
+    (
+        "image biuld",
+        "image: ACTION: 'biuld' is none of build, import, list, verify, remove, prune (did you mean build?)",
+    ),
     ("image build", "image build: KIND is missing"),
     ("image build alpine", "image build: KIND: 'alpine' is none of busybox, debian"),
     ("image import x", "image import: NAME[:TAG] is missing"),

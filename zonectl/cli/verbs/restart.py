@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from zonectl.cli import choice, starting, values
 from zonectl.cli.batch import Batch
-from zonectl.cli.verbs.stop import stop_all
+from zonectl.cli.verbs.stop import add_timeout, stop_all
 from zonectl.errors import ZonectlError
 
 if TYPE_CHECKING:
@@ -23,13 +23,7 @@ EXAMPLES = "zonectl restart web"
 
 def arguments(parser: ArgumentParser) -> None:
     """Declare what the verb takes."""
-    parser.add_argument(
-        "-t",
-        "--timeout",
-        metavar="SECONDS",
-        type=values.seconds,
-        help="instead of the zone file's stop_timeout; 0 kills at once",
-    )
+    add_timeout(parser)
     parser.add_argument("zones", metavar="ZONE", nargs="+", type=values.zone, help="the name of a zone")
 
 

@@ -26,6 +26,14 @@ zonectl stop --all -f
 
 def arguments(parser: ArgumentParser) -> None:
     """Declare what the verb takes."""
+    add_timeout(parser)
+    parser.add_argument("-f", "--force", action="store_true", help="with --all: do not ask")
+    choice.add_zones(parser, all_help="every zone that has processes")
+    parser.set_defaults(check=check)
+
+
+def add_timeout(parser: ArgumentParser) -> None:
+    """Declare how long a zone may take."""
     parser.add_argument(
         "-t",
         "--timeout",
@@ -33,9 +41,6 @@ def arguments(parser: ArgumentParser) -> None:
         type=values.seconds,
         help="instead of the zone file's stop_timeout; 0 kills at once",
     )
-    parser.add_argument("-f", "--force", action="store_true", help="with --all: do not ask")
-    choice.add_zones(parser, all_help="every zone that has processes")
-    parser.set_defaults(check=check)
 
 
 def check(options: Namespace) -> None:
