@@ -112,6 +112,8 @@ class _Peer:
         self._held.close()
         if note:
             raise ZonectlError(note.decode(errors="replace"), zone=self._name) from error
+        if isinstance(error, OSError):
+            raise ZonectlError(_said(error), zone=self._name) from error
         if error is None and (ended is None or ended.code):
             raise ZonectlError("the copy was broken off", zone=self._name)
 
@@ -122,21 +124,58 @@ class _Peer:
             with os.fdopen(end, "wb" if self._writes else "rb") as pipe:
                 self._work(pipe)
         except (OSError, tarfile.TarError, ZonectlError) as error:
-            text = f"{error.filename or ''}: {error.strerror}" if isinstance(error, OSError) else str(error)
-            os.write(noted, text.lstrip(": ").encode()[:4000])
+            text = _said(error) if isinstance(error, OSError) else str(error)
+            os.write(noted, text.encode(errors="replace")[:4000])
             return 1
         return 0
 
 
+def _said(error: OSError) -> str:
+    return (
+        f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error.strerror or error)
+    )
+
+
 def _pack(pipe: BinaryIO, source: str, base: str) -> None:
+    """Write the tree at `source` as an archive.
+
+    Not by tarfile's own `add`: it asks for the names of owners, and inside a zone the C library would load the module
+    that the zone's nsswitch.conf names (CVE-2019-14271).
+    """
     with tarfile.open(fileobj=pipe, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-
-        def each_whole(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-            archive.inodes.clear()  # type: ignore[attr-defined]  # else a second name of a file is a link to the first
-            return member if member.isreg() or member.isdir() or member.issym() else None
-
-        archive.add(source, arcname=base, filter=each_whole)
+        waiting = [(source, base)]
+        while waiting:
+            path, name = waiting.pop()
+            mode = os.lstat(path).st_mode
+            if stat.S_ISREG(mode):
+                _pack_file(archive, path, name)
+            elif stat.S_ISDIR(mode):
+                archive.addfile(_member(name, os.lstat(path), tarfile.DIRTYPE))
+                waiting += [(f"{path}/{entry}", f"{name}/{entry}") for entry in os.listdir(path)]
+            elif stat.S_ISLNK(mode):
+                link = _member(name, os.lstat(path), tarfile.SYMTYPE)
+                link.linkname = os.readlink(path)
+                archive.addfile(link)
     pipe.flush()
+
+
+def _pack_file(archive: tarfile.TarFile, path: str, name: str) -> None:
+    # The size is that of what was opened, not of what was at the path a moment before.
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        status = os.fstat(fd)
+        if stat.S_ISREG(status.st_mode):
+            member = _member(name, status, tarfile.REGTYPE)
+            member.size = status.st_size
+            archive.addfile(member, file)
+
+
+def _member(name: str, status: os.stat_result, kind: bytes) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type = kind
+    member.mode = stat.S_IMODE(status.st_mode)
+    member.mtime = int(status.st_mtime)
+    return member
 
 
 def _unpack(pipe: BinaryIO, target: str, base: str) -> None:
@@ -145,6 +184,9 @@ def _unpack(pipe: BinaryIO, target: str, base: str) -> None:
         for member in archive:
             if member.name == base or member.name.startswith(f"{base}/"):
                 landing.put(_renamed(member.name, base, renamed), member, archive)
+    # What pads the archive is not read by tarfile; its writer must not meet a closed pipe.
+    while pipe.read(_CHUNK):
+        pass
 
 
 def _place(target: str, base: str) -> tuple[str, str]:

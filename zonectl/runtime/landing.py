@@ -79,7 +79,11 @@ def _put(parent: int, name: str, member: tarfile.TarInfo, *, archive: tarfile.Ta
 def _make_folder(parent: int, name: str, mode: int) -> None:
     with suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=parent)
-    folder = os.open(name, _FOLDER, dir_fd=parent)
+    try:
+        folder = os.open(name, _FOLDER, dir_fd=parent)
+    except NotADirectoryError as error:
+        msg = f"refused: {name!r} is there and no folder"
+        raise ZonectlError(msg) from error
     os.fchmod(folder, mode | stat.S_IRWXU)
     os.close(folder)
 
