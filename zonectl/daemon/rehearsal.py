@@ -8,6 +8,7 @@ most of its pages by the time it is needed. Nothing here changes anything outsid
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING
 
 from zonectl import config
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from zonectl.model.config import ZoneConfig
+    from zonectl.planning import ZonePlan
     from zonectl.runtime.context import Context
 
 _FOLDER = "/nonexistent"
@@ -39,12 +41,13 @@ _LINES = (
 
 
 def parts(setting: Callable[[], Context]) -> Iterable[Callable[[], object]]:
-    """The parts of the rehearsal: command lines, the state, a zone file, its plan. `setting` reads the host anew."""
+    """The parts of the rehearsal: command lines, the host, the state, a zone file, its plan. Any may fail."""
+    context, zone = cache(setting), cache(_zone)
     yield _parse_lines
-    yield setting
-    yield lambda: _read_state(setting())
-    yield _zone
-    yield lambda: _plan(setting())
+    yield context
+    yield lambda: _read_state(context())
+    yield lambda: config.dumps(zone())
+    yield lambda: _plan(context(), zone())
 
 
 def _parse_lines() -> None:
@@ -63,13 +66,10 @@ def _read_state(context: Context) -> None:
 
 
 def _zone() -> ZoneConfig:
-    zone = config.parse(_ZONE, file="", folder=_FOLDER, overrides=['command=["/bin/true"]'])
-    config.dumps(zone)
-    return zone
+    return config.parse(_ZONE, file="", folder=_FOLDER, overrides=['command=["/bin/true"]'])
 
 
-def _plan(context: Context) -> None:
-    zone = _zone()
+def _plan(context: Context, zone: ZoneConfig) -> ZonePlan:
     json.dumps({"warnings": warnings(zone, context.facts)})
     binding = Binding(
         zone_id=ZoneId("00000000"),
@@ -79,5 +79,11 @@ def _plan(context: Context) -> None:
         zone_dir=_FOLDER,
         layers=(_FOLDER,),
     )
-    resolv_conf = zones.host_resolv_conf()
-    plan(zone, context.facts, context.instance, binding=binding, resolv_conf=resolv_conf, volatile=True).steps  # noqa: B018 - so that it is made
+    return plan(
+        zone,
+        context.facts,
+        context.instance,
+        binding=binding,
+        resolv_conf=zones.host_resolv_conf(),
+        volatile=True,
+    )

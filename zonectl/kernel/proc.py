@@ -200,4 +200,6 @@ def parse_mount(line: str) -> MountEntry:
 
 def decode_octal(text: str) -> str:
     r"""Undo the kernel's escapes: \040 space, \011 tab, \012 newline, \134 backslash."""
+    if "\\" not in text:
+        return text
     return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
