@@ -22,11 +22,11 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zonectl.errors import StateError, SyscallError
+from zonectl.errors import StateError, SyscallError, ZonectlError
 from zonectl.kernel import attributes, path, proc, process
 from zonectl.namespaces import entering
 from zonectl.runtime import program, zones
-from zonectl.runtime.handshake import Channel, failure
+from zonectl.runtime.handshake import Channel, close_all, failure
 from zonectl.runtime.status import open_init, require
 from zonectl.security import accounts
 from zonectl.security import attributes as restrictions
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from zonectl.runtime.frontend import Frontend
 
 FAILED_STATUS = 125
-_INTRODUCTIONS = ("BORN", "READY")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,28 +120,40 @@ def _join(
     if pid == 0:
         _be_helper(joining, init, theirs)
     theirs.close()
-    try:
-        heard = _introductions(ours)
-    finally:
-        process.wait_pidfd(helper)
-        os.close(helper)
-    (pidfd,), fds = heard["BORN"], heard["READY"]
-    held.callback(_end, pidfd)
+    # It waits for nobody, and what it says is kept.
+    ended = process.wait_pidfd(helper)
+    os.close(helper)
+    if ended is None or ended.code:
+        message, fds = ours.hear()
+        close_all(fds)
+        raise failure(message)
+    pidfd, fds = _introductions(ours, held)
     return pidfd, ours, fds[0] if fds else None
 
 
-def _introductions(channel: Channel) -> dict[str, list[int]]:
-    """The descriptors that came with BORN and READY: helper and program say them in whatever order they run."""
-    heard: dict[str, list[int]] = {}
-    while len(heard) < len(_INTRODUCTIONS):
+def _introductions(channel: Channel, held: ExitStack) -> tuple[int, list[int]]:
+    """The program's pidfd, which BORN brings, and what comes with READY; both are said in whatever order they run.
+
+    A program that fails is heard of, and still has to be reaped: until then its zone's init could not end.
+    """
+    born: int | None = None
+    ready: list[int] | None = None
+    failed: ZonectlError | None = None
+    while born is None or (ready is None and failed is None):
         message, fds = channel.hear()
-        word = str(message.get("word"))
-        if word not in _INTRODUCTIONS:
-            for fd in (*fds, *(fd for known in heard.values() for fd in known)):
-                os.close(fd)
-            raise failure(message)
-        heard[word] = fds
-    return heard
+        match message.get("word"):
+            case "BORN":
+                (born,) = fds
+                held.callback(_end, born)
+            case "READY":
+                ready = fds
+            case _:
+                close_all(fds)
+                failed = failure(message)
+    if failed is not None:
+        close_all(ready or ())
+        raise failed
+    return born, ready or []
 
 
 def _end(pidfd: int) -> None:

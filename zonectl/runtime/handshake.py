@@ -21,6 +21,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -88,10 +89,22 @@ class Channel:
         try:
             data, fds = sockets.receive(self._end, MAX_MESSAGE_BYTES, BATCH)
         except SyscallError as error:
-            if error.errno == errno.ECONNRESET:
-                return {}, []
-            raise
+            if error.errno != errno.ECONNRESET:
+                raise
+            # The other side has ended with something unread; the kernel says so first, once, and then what it had sent.
+            data, fds = sockets.receive(self._end, MAX_MESSAGE_BYTES, BATCH)
         return (json.loads(data) if data else {}), fds
+
+    def overhear(self) -> ZonectlError | None:
+        """What the other side has said that it failed with, if it has; does not wait."""
+        while select.select([self._end], [], [], 0)[0]:
+            message, fds = self.hear()
+            close_all(fds)
+            if not message:
+                return None
+            if message.get("word") == "FAILED":
+                return failure(message)
+        return None
 
     def expect(self, word: str) -> list[int]:
         """Wait for `word`; returns the descriptors that came with it, which the caller owns.
@@ -103,7 +116,7 @@ class Channel:
         message, fds = self.hear()
         if message.get("word") == word:
             return fds
-        _close(fds)
+        close_all(fds)
         raise failure(message)
 
     def expect_end(self) -> None:
@@ -114,7 +127,7 @@ class Channel:
 
         """
         message, fds = self.hear()
-        _close(fds)
+        close_all(fds)
         if message:
             raise failure(message)
 
@@ -150,6 +163,7 @@ def failure(message: dict[str, object]) -> ZonectlError:
             return StepError(text, step=step, hint=str(hint) if hint else None)
 
 
-def _close(fds: Sequence[int]) -> None:
+def close_all(fds: Sequence[int]) -> None:
+    """Close descriptors that came with a message nobody wants."""
     for fd in fds:
         os.close(fd)

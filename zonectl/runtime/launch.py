@@ -69,12 +69,19 @@ def launch(context: Context, name: str, plan: ZonePlan, *, equipment: Equipment,
     pid, pidfd = _clone(context, plan, equipment=equipment, channel=theirs)
     theirs.close()
     undo.callback(end, pidfd)
-    with ExitStack() as held:
-        effects.map_ids(plan.maps, pid=pid)
-        ours.send_trees(effects.trees(plan.trees, pid=pid, held=held))
-        effects.link(plan.links, pid=pid)
-        ours.say("LINKS")
-        fds = ours.expect("READY")
+    try:
+        with ExitStack() as held:
+            effects.map_ids(plan.maps, pid=pid)
+            ours.send_trees(effects.trees(plan.trees, pid=pid, held=held))
+            effects.link(plan.links, pid=pid)
+            ours.say("LINKS")
+            fds = ours.expect("READY")
+    except ZonectlError as error:
+        # Where init has failed meanwhile, what failed here is only that it is gone.
+        cause = ours.overhear()
+        if cause is None:
+            raise
+        raise cause from error
     _note(context, name, pid, parked=equipment.door is not None)
     undo.callback(records.remove_live, context.paths, name)
     return Launched(pid=pid, pidfd=pidfd, channel=ours, master=fds[0] if fds else None)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.kernel.runtime.world import REQUIRED, Caller, World, eventually, ruleset_names, unwatched
 from zonectl.errors import ProgramError, StepError, SyscallError, ZonectlError
-from zonectl.kernel import process
+from zonectl.kernel import proc, process
 from zonectl.kernel.process import ExitStatus
 from zonectl.runtime import freeze
 from zonectl.runtime.run import run
@@ -244,3 +244,45 @@ def test_what_the_host_must_do_and_cannot_is_raised_as_the_callers_error(world: 
         world.run("/bin/true", extra='[[mount]]\nsource = "/nowhere"\ntarget = "/mnt"')
     assert raised.value.zone
     assert raised.value.zone.startswith("web-")
+
+
+def test_clocks_are_shifted_for_init_and_for_those_who_join(world: World) -> None:
+    extra = '[namespaces]\nboottime_offset = "30d"\nmonotonic_offset = "1.5s"'
+    world.started(extra=extra)
+    offsets = "monotonic           1 500000000\nboottime      2592000         0\n"
+    assert world.execute("cat", "/proc/1/timens_offsets").out == offsets
+    host = float(Path("/proc/uptime").read_text().split()[0])
+    for inside in (world.execute("cat", "/proc/uptime"), world.run("/bin/cat", "/proc/uptime", extra=extra)):
+        assert abs(float(inside.out.split()[0]) - host - 30 * 86400) < 60
+
+
+@pytest.mark.parametrize("kind", ["net", "uts", "ipc", "time", "user"])
+def test_a_namespace_of_the_hosts_is_the_hosts_for_init_and_for_those_who_join(
+    world: World, kind: str
+) -> None:
+    wanted = f'[namespaces]\n{kind} = "host"'
+    text = world.text(extra=wanted)
+    if kind == "net":
+        text = text.replace('mode = "none"', 'mode = "host"')
+    world.text = lambda *_command, **_wishes: text  # type: ignore[method-assign]
+    world.started()
+    ours, init = proc.namespace_ids("self"), proc.namespace_ids(world.live().pid)
+    own = {"user", "mnt", "pid", "net", "uts", "ipc", "time", "cgroup"} - {kind}
+    assert init[kind] == ours[kind]
+    assert {other for other in own if init[other] == ours[other]} == set()
+    joined = world.execute("sh", "-c", "for n in /proc/self/ns/*; do readlink $n; done").out
+    assert {f"{name.removesuffix('_for_children')}:[{number}]" for name, number in init.items()} >= set(
+        joined.split()
+    )
+
+
+@pytest.mark.parametrize(
+    "target", ["/proc/self/status", "/proc/kmsg", "/sys/kernel/mm/transparent_hugepage/enabled"]
+)
+def test_a_passwd_that_is_the_kernels_is_none(world: World, target: str) -> None:
+    """Its reading could have effects, or never end: root of the zone is root all the same."""
+    world.started()
+    world.execute("sh", "-c", f"rm /etc/passwd; ln -s {target} /etc/passwd")
+    assert world.execute("id", "-u", user="root").out == "0\n"
+    with pytest.raises(ZonectlError, match="no user 'web'"):
+        world.execute("id", user="web")
