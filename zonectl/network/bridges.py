@@ -15,6 +15,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from zonectl.errors import HostLacks, SyscallError
 from zonectl.network import sysctl
+from zonectl.network.addresses import bridge_mac
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,9 +48,13 @@ def ours(owner: str) -> tuple[Bridge, ...]:
         SyscallError: rtnetlink refuses.
 
     """
+    return tuple(bridge for bridge in _all() if bridge.alias.startswith(owner))
+
+
+def _all() -> list[Bridge]:
     with _iproute("bridges") as route:
         found = [_bridge(message) for message in route.link("dump", kind="bridge")]
-    return tuple(bridge for bridge in found if bridge.kind == "bridge" and bridge.alias.startswith(owner))
+    return [bridge for bridge in found if bridge.kind == "bridge"]
 
 
 def ensure(step: EnsureBridge) -> None:
@@ -83,18 +88,24 @@ def ensure(step: EnsureBridge) -> None:
         _mend(route, bridge.index, step)
 
 
-def remove(owner: str) -> tuple[str, ...]:
-    """Delete every bridge whose mark begins with `owner`; their names.
+def remove(owner: str, *, table: str) -> tuple[str, ...]:
+    """Delete every bridge whose mark begins with `owner`, or that was not signed before its maker was killed.
+
+    The latter is known by its link address, which is made from `table`. Returns their names.
 
     Raises:
         SyscallError: rtnetlink refuses.
 
     """
-    found = ours(owner)
+    found = [bridge for bridge in _all() if bridge.alias.startswith(owner) or _is_unsigned(bridge, table)]
     with _iproute("bridges") as route:
         for bridge in found:
             route.link("del", index=bridge.index)
     return tuple(bridge.name for bridge in found)
+
+
+def _is_unsigned(bridge: Bridge, table: str) -> bool:
+    return not bridge.alias and bridge.mac == bridge_mac(table, bridge.name)
 
 
 def _mend(route: IPRoute, index: int, step: EnsureBridge) -> None:

@@ -73,7 +73,7 @@ def teardown(instance: Instance, *, lock: AbstractContextManager[object]) -> tup
 
     with lock:
         nftables.remove(instance.table)
-        return bridges.remove(owner_mark(instance))
+        return bridges.remove(owner_mark(instance), table=instance.table)
 
 
 def _bridge_holds(step: EnsureBridge) -> bool:

@@ -116,6 +116,18 @@ def test_a_bridge_whose_maker_was_killed_is_finished() -> None:
     in_world(test)
 
 
+def test_a_bridge_whose_maker_was_killed_is_removed_with_the_others() -> None:
+    def test(world: World) -> None:
+        run("ip", "link", "add", "zbr0", "address", bridge_mac(TABLE, "zbr0"), "type", "bridge")
+        run(
+            "ip", "link", "add", "zbr1", "address", bridge_mac(OTHER_INSTANCE.table, "zbr1"), "type", "bridge"
+        )
+        assert shared.teardown(INSTANCE, lock=nullcontext()) == ("zbr0",)
+        assert "zbr1" in run("ip", "-br", "link")
+
+    in_world(test)
+
+
 def test_a_bridge_of_somebody_elses_is_refused_and_left_alone() -> None:
     def test(world: World) -> None:
         run("ip", "link", "add", "zbr0", "type", "bridge")

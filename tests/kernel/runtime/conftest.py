@@ -33,3 +33,4 @@ def world(tmp_path: Path, busybox_root: Path) -> Iterator[World]:
     finally:
         made.clean()
     made.becomes(before, save="files")
+    assert made.shared() == []

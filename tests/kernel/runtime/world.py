@@ -298,6 +298,15 @@ class World:
         except FileNotFoundError:
             return []
 
+    def shared(self) -> list[str]:
+        """What zones of the instance have in common, as far as it is there."""
+        facts = self.context.facts.cgroup
+        group = Path(facts.mount or "", facts.base, self.context.instance.cgroup)
+        found = [str(path) for path in (group, Path(f"/sys/class/net/{self.bridge}")) if path.exists()]
+        if shutil.which("nft"):
+            found += [line for line in ruleset_names().splitlines() if self.context.instance.table in line]
+        return found
+
     def becomes(self, before: dict[str, object], *, save: str = "") -> None:
         """Assert that the host shows what it showed `before`; links go a moment after their namespace."""
         eventually(lambda: self.footprint()["links"] == before["links"])
