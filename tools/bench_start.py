@@ -178,6 +178,9 @@ def peers(work: Path, root: Path, stack: ExitStack) -> list[Contender]:
     if shutil.which("crun"):
         found.append(wired(work, root, stack))
     if shutil.which("systemd-nspawn"):
+        # It makes groups below its own, and leaves them.
+        for group in ("payload", "supervisor"):
+            stack.callback(quietly, "rmdir", f"{own_group()}/{group}", check=False)
         argv = [
             "systemd-nspawn",
             "--quiet",
@@ -204,6 +207,13 @@ def peers(work: Path, root: Path, stack: ExitStack) -> list[Contender]:
         argv += ["--rootfs", str(root), "/bin/true"]
         found.append(Contender("podman", argv, "network, overlay, id map, cgroup"))
     return [peer for peer in found if works(peer)]
+
+
+def own_group() -> Path:
+    """The control group that this program is in, in the view that it has."""
+    lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    own = next(line.removeprefix("0::/") for line in lines if line.startswith("0::"))
+    return Path("/sys/fs/cgroup") / own
 
 
 def oci_run(runtime: str, folder: Path) -> list[str]:
