@@ -252,7 +252,8 @@ def test_mounts_of_the_zone_file(ground: Ground) -> None:
     outcome = ground.enter(look, mounts=wanted)
     assert not outcome.error
     shared, locked, full, mode, options = outcome.value
-    assert (shared, locked, full, mode) == ([5, "shared"], "EROFS", "ENOSPC", "0o1777")
+    assert locked in {"EROFS", "EACCES"}
+    assert (shared, full, mode) == ([5, "shared"], "ENOSPC", "0o1777")
     assert {"nosuid", "nodev"} <= set(options["/srv/deep/er"])
     assert {"ro", "nosuid", "nodev"} <= set(options["/srv/one"])
     assert {"noexec", "nosuid", "nodev"} <= set(options["/cache"])
@@ -274,14 +275,14 @@ def test_mounts_below_a_source_come_only_when_asked_for(ground: Ground) -> None:
         mount.mount(None, "/", None, mount.MS_REC | mount.MS_PRIVATE)
         mount.mount("tmpfs", str(source / "below"), "tmpfs")
         for recursive in (False, True):
-            wanted = MountConfig(target="/mnt", source=str(source), recursive=recursive, readonly=True)
+            wanted = MountConfig(target="/mnt", source=str(source), recursive=recursive)
             outcome = ground.enter(mounts=(wanted,))
             assert not outcome.error
             found = {
                 entry.target: entry.options for entry in outcome.mounts if entry.target.startswith("/mnt")
             }
             assert ("/mnt/below" in found) == recursive
-            assert all("ro" in options for options in found.values())
+            assert all({"nosuid", "nodev"} <= set(options) for options in found.values())
         return 0
 
     _, pidfd = process.spawn(test)
