@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import requirements
-from tests.e2e.host import Host
 from tests.e2e.instance import COMMAND, Zonectl
 
 if TYPE_CHECKING:
@@ -44,15 +43,14 @@ def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def instance(folder: Path, images: Path) -> Iterator[Zonectl]:
     """An instance below `folder`; at the end its zones are deleted, and the host is as it was."""
-    host = Host(folder)
-    z = Zonectl(folder, host)
+    z = Zonectl(folder)
     z.root.mkdir(mode=0o700)
     shutil.copytree(images, z.root / "images", symlinks=True)
     try:
         yield z
     finally:
         z.clear()
-    host.check()
+    z.host.check()
     assert not z.complaints(), z.complaints()
 
 

@@ -23,7 +23,7 @@ PATIENCE_S = 8.0
 _KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 _FOLDERS = ("/run", "/run/zonectl", "/var/lib/zonectl", "/dev/shm")
 _ALONE = bool(os.environ.get("CI"))
-_LINK = re.compile(r"(zt|zbr|z[0-9a-f]{8}[a-z]\b)")
+_LINK = re.compile(r"zbr|z[0-9a-f]{8}[a-z]\b")
 _OTHERS = re.compile(r"zonectl[-_:](?!test\b)([0-9a-f]{6})\b")
 
 
@@ -64,10 +64,14 @@ class Snapshot:
 
 
 class Host:
-    """The host as the instance whose state is below `folder` finds it; made before anything of the instance is."""
+    """The host as the instance whose state is below `folder` finds it; made before anything of the instance is.
 
-    def __init__(self, folder: Path) -> None:
+    Links whose names begin with `bridge` are the instance's, or the test's.
+    """
+
+    def __init__(self, folder: Path, *, bridge: str) -> None:
         self._folder = str(folder)
+        self._bridge = bridge
         self._mark = Instance(root=f"{folder}/root").id
         self._known = _all_namespaces()
         self._before = self.snapshot()
@@ -114,6 +118,8 @@ class Host:
 
     def _mounts(self) -> list[str]:
         lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+        if not _ALONE:
+            lines = [line for line in lines if self._folder in line or "zonectl" in line]
         # Without the numbers of mount and parent, and without the peer group.
         return [" ".join(line.split(" - ")[0].split()[2:6]) + line.partition(" - ")[2] for line in lines]
 
@@ -123,16 +129,19 @@ class Host:
         return [
             f"{link['ifindex']} {link['ifname']} {link.get('master', '')} {link.get('ifalias', '')}"
             for link in links
-            if _ALONE or _LINK.match(link["ifname"])
+            if self._counts(link["ifname"])
             if not self._is_theirs(link.get("ifalias", "") + aliases.get(link.get("master", ""), ""))
         ]
+
+    def _counts(self, link: str) -> bool:
+        return _ALONE or link.startswith(self._bridge) or bool(_LINK.match(link))
 
     def _addresses(self) -> list[str]:
         links = json.loads(_output("ip", "-json", "-details", "address"))
         return [
             f"{link['ifname']} {info['local']}/{info['prefixlen']}"
             for link in links
-            if _ALONE or _LINK.match(link["ifname"])
+            if self._counts(link["ifname"])
             if not self._is_theirs(link.get("ifalias", ""))
             for info in link["addr_info"]
         ]

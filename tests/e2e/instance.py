@@ -9,13 +9,11 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tests.e2e.host import Host
 from tests.e2e.terminal import Terminal
 from zonectl.model.instance import Instance as Identity
-
-if TYPE_CHECKING:
-    from tests.e2e.host import Host
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = os.environ.get("ZONECTL_COMMAND") or str(REPOSITORY / ".venv/bin/zonectl")
@@ -54,15 +52,15 @@ class Done:
 class Zonectl:
     """The command for one instance. `z("list", "-c")` runs it, and sees that it exits with 0 (or `code`)."""
 
-    def __init__(self, folder: Path, host: Host) -> None:
+    def __init__(self, folder: Path) -> None:
         number = next(_NUMBERS) % (64 * 256)
         self.folder = folder
-        self.host = host
         self.root = folder / "root"
         self.run_root = folder / "run"
         self.bridge = f"zt{number:x}"
         self.network = f"10.{192 + number // 256}.{number % 256}"
         self.subnet = f"{self.network}.0/24"
+        self.host = Host(folder, bridge=self.bridge)
         self.mark = Identity(root=str(self.root)).id
         self.environment = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

@@ -79,6 +79,9 @@ class LocalFrontend:
         self._lent = Lent(self._terminals)
         self._copied: dict[int, int] = {}
         self._master: int | None = None
+        self._loop = pump.Loop()
+        self._session: Session | None = None
+        self._deliver: Callable[[int], None] | None = None
 
     @property
     def interactive(self) -> bool:
@@ -97,11 +100,14 @@ class LocalFrontend:
             UsageError: a stream is a directory or a device other than a terminal or /dev/null.
 
         """
-        return self._lent.streams(self._copied)
+        streams = self._lent.streams(self._copied)
+        self._begin()
+        return streams
 
     def attach(self, master: int) -> None:
         """Take over `master`, the host's side of a pty made in the zone; it is pumped while `wait` waits."""
         self._master = master
+        self._begin()
 
     def wait(self, pidfd: int, deliver: Callable[[int], None]) -> ExitStatus:
         """Wait until the process of `pidfd` has ended, passing the caller's signals to `deliver`.
@@ -110,23 +116,33 @@ class LocalFrontend:
         this one and the kernel cannot tell.
         """
         self._lent.close()
-        loop, ended = pump.Loop(), False
+        self._deliver, ended = deliver, False
 
         def end() -> None:
             nonlocal ended
             ended = True
 
-        session = Session(loop, terminals=self._terminals, relay=deliver)
+        session = self._begin()
         try:
             self._pump(session)
-            loop.watch(pidfd, select.POLLIN, end)
+            self._loop.watch(pidfd, select.POLLIN, end)
             while not ended:
-                loop.turn()
+                self._loop.turn()
         finally:
             session.close()
         status = process.wait_pidfd(pidfd)
         assert status is not None  # noqa: S101 - it has ended
         return status
+
+    def _begin(self) -> Session:
+        """Catch the caller's signals, if that has not begun: the loop's turns in `wait` hand them on."""
+        if self._session is None:
+            self._session = Session(self._loop, terminals=self._terminals, relay=self._relay)
+        return self._session
+
+    def _relay(self, signum: int) -> None:
+        if self._deliver is not None:
+            self._deliver(signum)
 
     def _pump(self, session: Session) -> None:
         if self._master is not None:

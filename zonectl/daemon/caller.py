@@ -150,6 +150,7 @@ class WarmFrontend:
         finally:
             for fd in copied.values():
                 os.close(fd)
+        self._caller.hush()
         return streams
 
     def attach(self, master: int) -> None:
@@ -157,6 +158,7 @@ class WarmFrontend:
         self._caller.send(protocol.MASTER, descriptors=(master,))
         self._attached = True
         os.close(master)
+        self._caller.hush()
 
     def wait(self, pidfd: int, deliver: Callable[[int], None]) -> ExitStatus:
         """Wait until the process of `pidfd` has ended, passing the caller's signals to `deliver`.

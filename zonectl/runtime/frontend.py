@@ -15,6 +15,9 @@ class Frontend(Protocol):
 
     A host terminal never enters a zone. Where the caller has one, either a pty is made inside the zone and its master
     goes to `attach`, or (`streams`) a pipe stands in for the stream and the front end copies.
+
+    From `streams` or `attach` on, the caller's signals are kept for the program: `wait` delivers them. A program may
+    have begun, and asked for a signal, before the runtime gets round to waiting for it.
     """
 
     @property

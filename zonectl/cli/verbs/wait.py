@@ -44,21 +44,27 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace, setting: Setting) -> int:
     """Wait; gives the status of the zone's last end."""
     from zonectl.runtime.status import open_init, status
+    from zonectl.store import records
 
     found = status(setting.context(), options.zone)
-    pidfd = open_init(found.live) if found.live else None
-    if found.live is None or pidfd is None:
-        if found.last is None:
+    # The note of an init that has ended stays until zoned has written down how.
+    live = records.load_live(setting.paths, options.zone)
+    if live is None:
+        last = records.load_last(setting.paths, options.zone)
+        if last is None:
             hint = f"zonectl start {options.zone}"
             raise StateError(zone=options.zone, state=found.state.value, verb="wait", hint=hint)
-        return ExitStatus(status=found.last.status, signal=found.last.signal).code
+        return ExitStatus(status=last.status, signal=last.signal).code
+    pidfd = open_init(live)
+    if pidfd is None:
+        return _noted(setting.paths, options.zone, live).code
     try:
         ended = process.wait_pidfd(pidfd, timeout_s=options.timeout)
     finally:
         os.close(pidfd)
     if ended is None:
         raise TimedOut("it has not ended", after_s=options.timeout, zone=options.zone)
-    return (_noted(setting.paths, options.zone, found.live) if ended.unknown else ended).code
+    return (_noted(setting.paths, options.zone, live) if ended.unknown else ended).code
 
 
 def _noted(paths: Paths, zone: str, live: LiveNote) -> ExitStatus:
