@@ -27,12 +27,7 @@ def fork(function: Callable[[], int], *, keep: Iterable[int]) -> int:
 
 
 def _child(function: Callable[[], int], kept: list[int]) -> int:
-    first = 3
-    for fd in kept:
-        if fd > first:
-            process.close_range(first, fd - 1)
-        first = max(first, fd + 1)
-    process.close_range(first)
+    process.close_all_but(kept, first=3)
     signal.set_wakeup_fd(-1)
     for signum in _CAUGHT:
         signal.signal(signum, signal.SIG_DFL)

@@ -33,7 +33,7 @@ from zonectl.kernel.ending import ExitStatus, PidfdInfo, kill_and_reap, pidfd_ex
 from zonectl.kernel.libc import LIBC_HOLDING_GIL, SystemCall, c_text, failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 # Of `attributes` and `ending`, for callers to whom all of it is about processes.
 __all__ = [
@@ -248,6 +248,15 @@ def pidfd_send_signal(pidfd: int, sig: int) -> None:
 def close_range(first: int, last: int = 0xFFFFFFFF, *, cloexec: bool = False) -> None:
     """Close the descriptors `first` to `last`, or mark them so for exec; close_range(2), Linux 5.9 (mark: 5.11)."""
     _close_range(first, last, CLOSE_RANGE_CLOEXEC if cloexec else 0, subject=f"{first}-{last}")
+
+
+def close_all_but(kept: Iterable[int], *, first: int = 0) -> None:
+    """Close every descriptor from `first` on but those in `kept`, however high; close_range(2), Linux 5.9."""
+    for fd in sorted(fd for fd in set(kept) if fd >= first):
+        if fd > first:
+            close_range(first, fd - 1)
+        first = fd + 1
+    close_range(first)
 
 
 def sethostname(name: str) -> None:

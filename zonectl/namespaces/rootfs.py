@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from zonectl.errors import SyscallError, ZonectlError
@@ -18,19 +18,20 @@ from zonectl.namespaces.steps.contents import MakeDevices, MountFilesystem, Plac
 from zonectl.namespaces.steps.mounts import (
     FILES,
     STAGING,
-    LockRoot,
+    MakeMountPoints,
     MakePrivate,
     MountOverlay,
     PlaceStaged,
     PlaceTree,
     Stage,
     SwitchRoot,
+    Unmount,
     UseTree,
 )
 from zonectl.namespaces.trees import attribute_bits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 RootStep: TypeAlias = (
     MakePrivate
@@ -42,7 +43,8 @@ RootStep: TypeAlias = (
     | MakeDevices
     | PlaceTree
     | PlaceFiles
-    | LockRoot
+    | MakeMountPoints
+    | Unmount
     | SwitchRoot
 )
 
@@ -76,7 +78,12 @@ class Assembly:
             case Stage():
                 self._stage(step)
             case MountOverlay():
-                mount.mount("overlay", step.name, "overlay", mount.MS_NODEV, step.options)
+                flags = mount.MS_NODEV | (mount.MS_RDONLY if step.readonly else 0)
+                mount.mount("overlay", step.name, "overlay", flags, step.options)
+            case MakeMountPoints():
+                self._make_mount_points(step)
+            case Unmount():
+                mount.umount(step.name, 0)
             case PlaceStaged():
                 self._place_staged(step)
             case UseTree():
@@ -89,9 +96,6 @@ class Assembly:
                 self._place_tree(step)
             case PlaceFiles():
                 self._place_files(step)
-            case LockRoot():
-                with _opened(path.open_in_root(self._root_fd(), step.target, os.O_PATH)) as target:
-                    mount.mount_setattr(target, "", attr_set=mount.MOUNT_ATTR_RDONLY)
             case SwitchRoot():
                 self._switch(step)
             case _:
@@ -159,8 +163,36 @@ class Assembly:
     def _place_tree(self, step: PlaceTree) -> None:
         tree = self._trees[step.slot]
         folder = stat.S_ISDIR(os.fstat(tree).st_mode)
-        with _opened(self._folder(step.target) if folder else self._file(step.target)) as target:
+        with ExitStack() as held:
+            if step.guarded and folder:
+                tree = held.enter_context(_opened(self._guarded(step)))
+            place = self._folder(step.target) if folder else self._file(step.target)
+            target = held.enter_context(_opened(place))
             mount.move_mount(tree, "", target, "", _TO_DESCRIPTOR)
+
+    def _guarded(self, step: PlaceTree) -> int:
+        """The tree behind an overlay: the zone's root may remount a bind mount of its own, but not this, writable."""
+        os.mkdir(str(step.slot), 0o700)
+        _move(self._trees[step.slot], str(step.slot))
+        os.mkdir(step.overlay, 0o700)
+        flags = mount.MS_RDONLY | mount.MS_NOSUID | mount.MS_NODEV
+        mount.mount("overlay", step.overlay, "overlay", flags, step.options)
+        return os.open(step.overlay, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _make_mount_points(self, step: MakeMountPoints) -> None:
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        with _opened(os.open(step.folder, flags)) as root:
+            for point, kind in step.points:
+                if self._is_folder(kind):
+                    os.close(path.make_dirs_in_root(root, point, 0o755, owner=None))
+                    continue
+                with _dangling_left_alone():
+                    os.close(path.make_file_in_root(root, point, 0o644, owner=None))
+
+    def _is_folder(self, kind: str | int) -> bool:
+        if isinstance(kind, int):
+            return stat.S_ISDIR(os.fstat(self._trees[kind]).st_mode)
+        return kind == "folder"
 
     def _place_files(self, step: PlaceFiles) -> None:
         with _opened(_new_filesystem(step.filesystem)) as folder:
@@ -173,14 +205,10 @@ class Assembly:
                 self._bind_file(folder, name, target)
 
     def _bind_file(self, folder: int, name: str, target: str) -> None:
-        try:
-            place = self._file(target)
-        except SyscallError as error:
-            # A dangling link (to a resolver's file, say): the root brings its own, and it is left alone.
-            if error.errno in {errno.ENOENT, errno.ELOOP}:
-                return
-            raise
-        with _opened(place), _opened(mount.open_tree(folder, name, mount.OPEN_TREE_CLONE)) as source:
+        with ExitStack() as held:
+            held.enter_context(_dangling_left_alone())
+            place = held.enter_context(_opened(self._file(target)))
+            source = held.enter_context(_opened(mount.open_tree(folder, name, mount.OPEN_TREE_CLONE)))
             mount.move_mount(source, "", place, "", _TO_DESCRIPTOR)
 
     def _switch(self, step: SwitchRoot) -> None:
@@ -199,6 +227,16 @@ class Assembly:
 
     def _file(self, target: str) -> int:
         return path.make_file_in_root(self._root_fd(), target, 0o644, owner=None)
+
+
+@contextmanager
+def _dangling_left_alone() -> Iterator[None]:
+    """Pass over a dangling link (to a resolver's file, say): the root brings its own."""
+    try:
+        yield
+    except SyscallError as error:
+        if error.call in {"open_tree", "move_mount"} or error.errno not in {errno.ENOENT, errno.ELOOP}:
+            raise
 
 
 def _opened(descriptor: int) -> _Descriptor:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, BinaryIO
 from zonectl.errors import StateError, SyscallError, ZonectlError
 from zonectl.kernel import process
 from zonectl.namespaces import entering
-from zonectl.runtime import program
 from zonectl.runtime.landing import Landing
 from zonectl.runtime.status import open_init, require
 
@@ -48,7 +47,8 @@ def copy_in(context: Context, name: str, source: str, *, target: str) -> None:
 def copy_out(context: Context, name: str, source: str, *, target: str) -> None:
     """Copy the zone's file or folder at the absolute path `source` to the host's `target`; as `copy_in` otherwise.
 
-    What arrives belongs to the caller; setuid and setgid bits, devices and links that leave the target do not.
+    What arrives belongs to the caller; setuid and setgid bits and devices do not. A link arrives as it is, and is
+    never followed, by this or by a later copy into the same place.
 
     Raises:
         StateError: the zone is not running.
@@ -88,7 +88,7 @@ class _Peer:
         live = found.live
 
         def inside() -> int:
-            program.keep_only((0, 1, 2, init, theirs, noted))
+            process.close_all_but((0, 1, 2, init, theirs, noted))
             return self._be_inside(init, pid=live.pid, end=theirs, noted=noted)
 
         _, self._child = process.spawn(inside)
@@ -114,6 +114,8 @@ class _Peer:
             raise ZonectlError(note.decode(errors="replace"), zone=self._name) from error
         if isinstance(error, OSError):
             raise ZonectlError(_said(error), zone=self._name) from error
+        if isinstance(error, tarfile.TarError | OverflowError):
+            raise ZonectlError("what came out of the zone is no archive", zone=self._name) from error
         if error is None and (ended is None or ended.code):
             raise ZonectlError("the copy was broken off", zone=self._name)
 

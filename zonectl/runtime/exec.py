@@ -184,7 +184,7 @@ def _be_helper(joining: _Joining, init: int, channel: Channel) -> None:
 def _help(joining: _Joining, init: int, channel: Channel) -> int:
     attributes.set_dumpable(False)
     program.connect(joining.streams)
-    program.keep_only((0, 1, 2, init, channel.fileno()))
+    process.close_all_but((0, 1, 2, init, channel.fileno()))
     entering.enter(init, pid=joining.live.pid)
     pid, pidfd = process.clone(0, sibling=True)
     if pid:
@@ -218,7 +218,7 @@ def _become(joining: _Joining, init: int, channel: Channel) -> None:
 def _streams(joining: _Joining, root: int, account: accounts.Account) -> int | None:
     if joining.window is None:
         os.setsid()
-        program.replace_null(joining.streams)
+        program.replace_null(joining.streams, root)
         return None
     # The path is the zone's: resolved below its root, and the terminal's device numbers and file system are checked.
     devpts = path.open_in_root(root, "/dev/pts", os.O_RDONLY | os.O_DIRECTORY)

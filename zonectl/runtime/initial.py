@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import socket
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ from zonectl.security import accounts
 from zonectl.security import attributes as restrictions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from zonectl.model.steps import Step
     from zonectl.planning import ZonePlan
     from zonectl.security.accounts import Account
@@ -99,7 +102,7 @@ class Init:
         own = self._equipment
         program.connect(own.streams)
         kept = (0, 1, 2, self._channel.fileno(), own.door, own.reaper)
-        program.keep_only(fd for fd in kept if fd is not None)
+        process.close_all_but(fd for fd in kept if fd is not None)
 
     def _receive_trees(self) -> list[int]:
         self._step = "receive the trees"
@@ -115,7 +118,8 @@ class Init:
 
     def _take_streams(self, assembly: rootfs.Assembly, account: Account) -> int | None:
         if self._equipment.window is None:
-            program.replace_null(self._equipment.streams)
+            with _root() as root:
+                program.replace_null(self._equipment.streams, root)
             return None
         devpts = assembly.take_devpts()
         try:
@@ -169,8 +173,15 @@ def _apply(step: Step, assembly: rootfs.Assembly) -> None:
 
 
 def _account(user: str) -> Account:
+    with _root() as root:
+        return accounts.look_up(user, root)
+
+
+@contextmanager
+def _root() -> Iterator[int]:
+    """A descriptor of the root that this process has now."""
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return accounts.look_up(user, root)
+        yield root
     finally:
         os.close(root)

@@ -9,10 +9,11 @@ import errno
 import fcntl
 import os
 import signal
+import stat
 from typing import TYPE_CHECKING
 
-from zonectl.errors import ProgramError
-from zonectl.kernel import pty
+from zonectl.errors import ProgramError, ZonectlError
+from zonectl.kernel import path, pty
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ABOVE_STREAMS = 10
+_NULL = os.makedev(1, 3)
 
 
 def connect(streams: Sequence[int | None]) -> None:
@@ -34,22 +36,22 @@ def connect(streams: Sequence[int | None]) -> None:
     os.close(null)
 
 
-def keep_only(kept: Iterable[int]) -> None:
-    """Close every descriptor but `kept`: what a worker holds for others must not outlive it in a zone's init."""
-    first = 0
-    for fd in sorted(set(kept)):
-        if fd > first:
-            os.closerange(first, fd)
-        first = fd + 1
-    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+def replace_null(streams: Sequence[int | None], root: int) -> None:
+    """Put the zone's own /dev/null in the place of each stream that is None; `root` is a descriptor of its root.
 
+    Raises:
+        ZonectlError: what the zone has at /dev/null is another thing.
 
-def replace_null(streams: Sequence[int | None]) -> None:
-    """Put the zone's own /dev/null in the place of each stream that is None, now that the root is the zone's."""
+    """
     absent = [number for number, fd in enumerate(streams) if fd is None]
     if not absent:
         return
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY)
+    null = path.open_in_root(root, "/dev/null", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY)
+    found = os.fstat(null)
+    if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _NULL:
+        os.close(null)
+        msg = "the zone's /dev/null is not the null device"
+        raise ZonectlError(msg)
     for number in absent:
         os.dup2(null, number)
     os.close(null)

@@ -59,7 +59,10 @@ def _call_off(context: Context, name: str) -> bool:
     found = status(context, name)
     if found.record is None or found.live is not None or restarts.load(context.paths, name) is None:
         return False
-    if records.load_live(context.paths, name) is not None:
+    unsettled = records.load_live(context.paths, name) is not None
+    if not unsettled and (found.last is None or found.last.by_user):
+        return False  # zoned has yet to see that this end was wanted
+    if unsettled:
         _request(context, name)
         settle(context, found.record)
     elif found.last is not None:

@@ -18,7 +18,7 @@ from zonectl.namespaces.steps import inside_steps, namespace_kinds, tree_steps
 from zonectl.namespaces.steps.contents import MakeDevices, MountFilesystem
 from zonectl.namespaces.steps.mounts import (
     CloneTree,
-    LockRoot,
+    MakeMountPoints,
     MountOverlay,
     PlaceTree,
     Stage,
@@ -80,7 +80,7 @@ def test_each_mount_gets_the_tree_of_its_own_source(config: ZoneConfig, below: l
         tree = trees[step.slot]
         assert ("rdonly" in tree.attributes, "nosuid" in tree.attributes) == (bind.readonly, not bind.suid)
         assert ("nodev" in tree.attributes, "noexec" in tree.attributes) == (not bind.dev, not bind.exec)
-        assert tree.recursive == bind.recursive
+        assert tree.recursive == (bind.recursive and not bind.readonly)
 
 
 @few
@@ -105,7 +105,11 @@ def test_an_overlay_stands_on_staged_trees_and_writes_to_the_zones_own(
     staged = {slot for step in inside if isinstance(step, Stage) for slot in step.slots}
     for step in inside:
         if isinstance(step, MountOverlay):
-            assert {*step.lowers, step.upper} <= staged
+            assert set(step.lowers) <= staged
+            if step.upper is None:
+                assert [trees[slot].path for slot in step.lowers] == [f"{BOUND.zone_dir}/root"]
+                continue
+            assert step.upper in staged
             assert trees[step.upper].path == BOUND.zone_dir
             expected = ["/usr"] if step.name == "usr" else below
             assert [trees[slot].path for slot in step.lowers] == expected
@@ -130,10 +134,16 @@ def test_a_copied_root_is_used_as_it_is_without_device_nodes() -> None:
     assert not any(isinstance(step, MountOverlay) for step in inside)
 
 
-def test_the_root_is_locked_after_all_that_is_made_in_it() -> None:
+def test_a_read_only_root_has_no_layer_that_a_remount_could_write_to() -> None:
     locked = replace(WEB, root=RootConfig(image="a", readonly=True), mounts=MOUNTS)
     _, inside = _trees_and_inside(locked)
-    assert isinstance(inside[-1], LockRoot)
+    first, last = (step for step in inside if isinstance(step, MountOverlay))
+    assert "upperdir" in first.options
+    assert last.readonly
+    assert "upperdir" not in last.options
+    (made,) = (step for step in inside if isinstance(step, MakeMountPoints))
+    targets = {step.target for step in inside if isinstance(step, PlaceTree)}
+    assert targets <= {point for point, _ in made.points}
 
 
 def test_ids_are_mapped_whole_and_from_zero() -> None:

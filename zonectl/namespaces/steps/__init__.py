@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zonectl.model.config import MountKind, NetworkMode, RootMode
 from zonectl.model.ids import ZONE_IDS
-from zonectl.namespaces.steps.contents import MakeDevices, MountFilesystem, PlaceFiles
+from zonectl.namespaces.steps.contents import MADE_WITH_DEV, MakeDevices, MountFilesystem, PlaceFiles
 from zonectl.namespaces.steps.mounts import (
     FILES,
+    NONE,
     CloneTree,
-    LockRoot,
+    MakeMountPoints,
     MakePrivate,
     MountOverlay,
     PlaceStaged,
     PlaceTree,
     Stage,
     SwitchRoot,
+    Unmount,
     UseTree,
 )
 from zonectl.namespaces.steps.process import BecomeRoot, CloneInit, SetHostname, ShiftClocks, WriteIdMap
@@ -72,9 +75,15 @@ def tree_steps(config: ZoneConfig, binding: Binding, facts: HostFacts) -> tuple[
     taken: list[CloneTree] = []
 
     def take(path: str, *attributes: str, recursive: bool = False, idmapped: bool = True) -> None:
-        mapped = idmapped and config.namespaces.user
         taken.append(
-            CloneTree(slot=len(taken), path=path, idmapped=mapped, attributes=attributes, recursive=recursive)
+            CloneTree(
+                slot=len(taken),
+                path=path,
+                idmapped=idmapped and config.namespaces.user,
+                guarded=idmapped and "rdonly" in attributes,
+                attributes=attributes,
+                recursive=recursive,
+            )
         )
 
     if config.root.mode is RootMode.COPY:
@@ -91,7 +100,9 @@ def tree_steps(config: ZoneConfig, binding: Binding, facts: HostFacts) -> tuple[
         take("/dev/mqueue", "rdonly", *_KERNEL_ATTRIBUTES, idmapped=False)
     for mount in config.mounts:
         if mount.kind is MountKind.BIND:
-            take(mount.source or "", *_attributes(mount), recursive=mount.recursive)
+            # An overlay shows one file system, and it is what keeps a read-only folder so.
+            recursive = mount.recursive and not mount.readonly
+            take(mount.source or "", *_attributes(mount), recursive=recursive)
     return tuple(taken)
 
 
@@ -111,17 +122,19 @@ def inside_steps(
     # Without the layers: a root may be a folder that is also shown for another reason.
     own = 0 if config.root.mode is RootMode.COPY else len(binding.layers)
     slots = {tree.path: tree.slot for tree in reversed(trees[own:])}
+    contents = (
+        *_kernel_steps(config, slots, facts),
+        *((PlaceFiles(files=files),) if files else ()),
+        *_mount_steps(config, first_slot=len(trees) - _binds(config)),
+    )
     return (
         MakePrivate(),
         # Before the ids change: that makes this process undumpable, and its files in /proc the host root's.
         *_clock_steps(config),
         *((BecomeRoot(),) if config.namespaces.user else ()),
         *((SetHostname(hostname=config.hostname or config.name),) if config.namespaces.uts else ()),
-        *_root_steps(config, binding, slots, volatile=volatile),
-        *_kernel_steps(config, slots, facts),
-        *((PlaceFiles(files=files),) if files else ()),
-        *_mount_steps(config, first_slot=len(trees) - _binds(config)),
-        *((LockRoot(),) if config.root.readonly else ()),
+        *_root_steps(config, binding, slots, points=_points(config, contents, files), volatile=volatile),
+        *contents,
     )
 
 
@@ -141,23 +154,63 @@ def _clock_steps(config: ZoneConfig) -> tuple[Step, ...]:
     return (ShiftClocks(boottime_s=chosen.boottime_offset_s, monotonic_s=chosen.monotonic_offset_s),)
 
 
+def _points(
+    config: ZoneConfig, contents: tuple[Step, ...], files: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str | int], ...]:
+    """What a read-only root must have before it is: the targets of all that is mounted in it."""
+    found: list[tuple[str, str | int]] = []
+    for step in contents:
+        match step:
+            case PlaceTree():
+                found.append((step.target, step.slot))
+            case MakeDevices():
+                found.append(("/dev", "folder"))
+            case MountFilesystem() if step.target not in MADE_WITH_DEV and not step.target.startswith(
+                "/sys/"
+            ):
+                found.append((step.target, "folder"))
+            case _:
+                continue
+    if config.root.host:
+        found.append(("/usr", "folder"))
+    return (*found, *((path, "file") for path, _ in files))
+
+
 def _root_steps(
-    config: ZoneConfig, binding: Binding, slots: dict[str, int], *, volatile: bool
+    config: ZoneConfig,
+    binding: Binding,
+    slots: dict[str, int],
+    *,
+    points: tuple[tuple[str, str | int], ...],
+    volatile: bool,
 ) -> tuple[Step, ...]:
     if config.root.mode is RootMode.COPY:
-        return Stage(slots=(), names=("root", FILES)), UseTree(slot=0)
+        return _copy_steps(config, points)
     lowers = tuple(range(len(binding.layers)))
     own = len(lowers)
+    usr_slots = (slots["/usr"],) if config.root.host else ()
+    names = ("root", *(("usr",) if usr_slots else ()), FILES, NONE)
     root = MountOverlay(name="root", lowers=lowers, upper=own, volatile=volatile)
-    if not config.root.host:
-        return Stage(slots=(*lowers, own), names=("root", FILES)), root
-    usr_slot = slots["/usr"]
     usr = MountOverlay(
-        name="usr", lowers=(usr_slot,), upper=own, upperdir="upper-usr", workdir="work-usr", volatile=volatile
+        name="usr", lowers=usr_slots, upper=own, upperdir="upper-usr", workdir="work-usr", volatile=volatile
     )
-    locked = (LockRoot(target="/usr"),) if config.root.readonly else ()
-    staged = Stage(slots=(*lowers, own, usr_slot), names=("root", "usr", FILES))
-    return staged, root, usr, PlaceStaged(name="usr", target="/usr"), *locked
+    staged = Stage(slots=(*lowers, own, *usr_slots), names=names)
+    first: tuple[Step, ...] = (staged, root)
+    if config.root.readonly:
+        made = MakeMountPoints(folder="root", points=points)
+        first = (staged, root, made, Unmount(name="root"), replace(root, readonly=True))
+        usr = replace(usr, readonly=True)
+    return (*first, *((usr, PlaceStaged(name="usr", target="/usr")) if usr_slots else ()))
+
+
+def _copy_steps(config: ZoneConfig, points: tuple[tuple[str, str | int], ...]) -> tuple[Step, ...]:
+    if not config.root.readonly:
+        return Stage(slots=(), names=("root", FILES, NONE)), UseTree(slot=0)
+    return (
+        Stage(slots=(0,), names=("root", FILES, NONE)),
+        MakeMountPoints(folder="0", points=points),
+        MountOverlay(name="root", lowers=(0,), upper=None, readonly=True),
+    )
 
 
 def _kernel_steps(config: ZoneConfig, slots: dict[str, int], facts: HostFacts) -> tuple[Step, ...]:
@@ -208,7 +261,8 @@ def _mount_steps(config: ZoneConfig, *, first_slot: int) -> tuple[Step, ...]:
         if mount.kind is MountKind.TMPFS:
             steps.append(_tmpfs(mount))
         else:
-            steps.append(PlaceTree(slot=slot, target=mount.target, source=mount.source or ""))
+            source = mount.source or ""
+            steps.append(PlaceTree(slot=slot, target=mount.target, source=source, guarded=mount.readonly))
             slot += 1
     return tuple(steps)
 

@@ -7,12 +7,15 @@ zone's root is resolved by openat2 to a descriptor, and the descriptor is what i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zonectl.model.steps import Call, Side
 
 STAGING = "/tmp"  # noqa: S108 - a mount point in init's own namespace, under a tmpfs of its own before anything is made
 """Where init puts the root together; any folder that every host has and every id may search."""
+
+NONE = "none"
+"""An empty folder in the staging folder."""
 
 FILES = "files"
 """Where, in the staging folder, the small files are kept: cloning from a mount without a place needs Linux 6.15."""
@@ -22,12 +25,15 @@ FILES = "files"
 class CloneTree:
     """Clone the tree at the host's `path` into a detached mount, which init receives as its tree number `slot`.
 
-    `idmapped` shows owners as the zone's ids; `attributes` are those of mount_setattr(2), without MOUNT_ATTR_.
+    `idmapped` shows owners as the zone's ids; `attributes` are those of mount_setattr(2), without MOUNT_ATTR_. A
+    `guarded` tree must stay read-only whatever the zone's root does: a folder is then shown through an overlay, and
+    a file, which cannot be, is shown without the zone's ids, so that nobody in the zone owns it.
     """
 
     slot: int
     path: str
     idmapped: bool
+    guarded: bool = False
     attributes: tuple[str, ...] = ()
     recursive: bool = False
     side: Side = Side.HOST
@@ -107,35 +113,87 @@ class Stage:
 class MountOverlay:
     """Mount an overlay on the staging folder's `name`: trees `lowers`, topmost first, below folders of tree `upper`.
 
-    Those are `upperdir` and `workdir`. `volatile` makes fsync a no-op, for roots that are thrown away. Device nodes
-    of a root are not honoured, whoever's they are.
+    Those are `upperdir` and `workdir`. `volatile` makes fsync a no-op, for roots that are thrown away. A `readonly`
+    one has no upper layer, so that no remount makes it writable: `upperdir` is its topmost lower one then, and where
+    `upper` is None an empty folder is the second that overlay wants. Device nodes of a root are not honoured.
     """
 
     name: str
     lowers: tuple[int, ...]
-    upper: int
+    upper: int | None
     upperdir: str = "upper"
     workdir: str = "work"
     volatile: bool = False
+    readonly: bool = False
     side: Side = Side.INSIDE
 
     @property
     def summary(self) -> str:
         """What it achieves."""
+        if self.readonly:
+            return f"show the zone's {self.name} read-only, for good"
         return f"lay the zone's writable layer over its {self.name}"
 
     @property
     def options(self) -> str:
         """The mount options; folders are relative to the staging folder, which keeps them short."""
-        lower = ":".join(str(slot) for slot in self.lowers)
-        own = f"upperdir={self.upper}/{self.upperdir},workdir={self.upper}/{self.workdir}"
-        return f"lowerdir={lower},{own},userxattr" + (",volatile" if self.volatile else "")
+        lowers = [str(slot) for slot in self.lowers]
+        if self.readonly:
+            own = [] if self.upper is None else [f"{self.upper}/{self.upperdir}"]
+            last = [NONE] if self.upper is None else []
+            return f"lowerdir={':'.join(own + lowers + last)},userxattr"
+        layer = f"upperdir={self.upper}/{self.upperdir},workdir={self.upper}/{self.workdir}"
+        return f"lowerdir={':'.join(lowers)},{layer},userxattr" + (",volatile" if self.volatile else "")
 
     @property
     def calls(self) -> tuple[Call, ...]:
         """One mount."""
-        detail = f"overlay MS_NODEV {self.options}"
-        return (Call(name="mount", target=self.name, detail=detail, man="mount(2)"),)
+        flags = "MS_RDONLY|MS_NODEV" if self.readonly else "MS_NODEV"
+        return (
+            Call(name="mount", target=self.name, detail=f"overlay {flags} {self.options}", man="mount(2)"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeMountPoints:
+    """Make what will be mounted on, in the staging folder's `folder`, while it can still be written.
+
+    `points` are absolute paths below it, each with what it is: "folder", "file", or the tree that decides.
+    """
+
+    folder: str
+    points: tuple[tuple[str, str | int], ...]
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return "make the mount points of a read-only root"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """What is missing is made."""
+        both = {"folder": ("mkdirat",), "file": ("openat",)}
+        kinds = ((point, both.get(str(kind), ("mkdirat", "openat"))) for point, kind in self.points)
+        return tuple(call for point, names in kinds for name in names for call in made(point, kind=name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmount:
+    """Unmount the staging folder's `name`."""
+
+    name: str
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return f"take {self.name} down again"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One umount2."""
+        return (Call(name="umount2", target=self.name, man="umount(2)"),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,42 +243,53 @@ class PlaceTree:
     slot: int
     target: str
     source: str
+    guarded: bool = False
     side: Side = Side.INSIDE
 
     @property
     def summary(self) -> str:
         """What it achieves."""
-        return f"mount the host's {self.source} at {self.target}"
+        return f"mount the host's {self.source} at {self.target}" + (", read-only" if self.guarded else "")
+
+    @property
+    def overlay(self) -> str:
+        """The name in the staging folder of the overlay through which a guarded folder is shown."""
+        return f"{self.slot}-guarded"
+
+    @property
+    def options(self) -> str:
+        """That overlay's: no upper layer, which the zone's root could not add by a remount."""
+        return f"lowerdir={self.slot}:{NONE},userxattr"
 
     @property
     def calls(self) -> tuple[Call, ...]:
         """One move_mount to the target's descriptor; a file's target is a file."""
+        when = "when a folder"
+        guard = (
+            Call(name="mkdir", target=str(self.slot), man="mkdir(2)", when=when),
+            Call(
+                name="move_mount",
+                target=str(self.slot),
+                detail=f"tree {self.slot}",
+                man="mount(2)",
+                when=when,
+            ),
+            Call(name="mkdir", target=self.overlay, man="mkdir(2)", when=when),
+            Call(
+                name="mount",
+                target=self.overlay,
+                detail=f"overlay MS_RDONLY|MS_NOSUID|MS_NODEV {self.options}",
+                man="mount(2)",
+                when=when,
+            ),
+        )
+        tree = Call(name="move_mount", target=self.target, detail=f"tree {self.slot}", man="mount(2)")
+        shown = replace(tree, detail=self.overlay, when=when)
         return (
+            *(guard if self.guarded else ()),
             *made(self.target),
             *made(self.target, kind="openat"),
-            Call(name="move_mount", target=self.target, detail=f"tree {self.slot}", man="mount(2)"),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockRoot:
-    """Make the root itself, or the mount at `target` in it, read-only; mounts below keep their own attributes."""
-
-    target: str = "/"
-    side: Side = Side.INSIDE
-
-    @property
-    def summary(self) -> str:
-        """What it achieves."""
-        return f"make {self.target} read-only"
-
-    @property
-    def calls(self) -> tuple[Call, ...]:
-        """One mount_setattr."""
-        return (
-            Call(
-                name="mount_setattr", target=self.target, detail="MOUNT_ATTR_RDONLY", man="mount_setattr(2)"
-            ),
+            *((shown, replace(tree, when="when a file")) if self.guarded else (tree,)),
         )
 
 
