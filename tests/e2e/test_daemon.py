@@ -177,6 +177,7 @@ def test_two_instances_know_nothing_of_each_other(z: Zonectl) -> None:
     done = z("--run", str(z.run_root), "list", "-c", "--no-headers", env=other, code=1)
     assert "has its zones in" in done.err
     assert z.state("box") == "running"
+    z("zoned", "stop", env=other)
 
 
 def test_the_options_stand_before_the_environment(z: Zonectl) -> None:

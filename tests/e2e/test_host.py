@@ -48,7 +48,9 @@ def test_processes_and_namespaces_are_told(z: Zonectl) -> None:
         child.kill()
     # One that has lost its parent, and is known by its words.
     script = "import os, time\nif not os.fork(): time.sleep(1000)"
-    subprocess.run([sys.executable, "-c", script, str(z.folder)], check=True)
+    subprocess.run(
+        [sys.executable, "-c", script, str(z.folder)], check=True, stdout=subprocess.DEVNULL, timeout=20
+    )
     (line,) = [line for line in z.host.changes() if str(z.folder) in line]
     run("kill", line.split()[2])
     until(lambda: z.host.changes() == [])
