@@ -37,14 +37,17 @@ SECBIT_NO_CAP_AMBIENT_RAISE: Final = 1 << 6
 _LINUX_CAPABILITY_VERSION_3: Final = 0x20080522
 _NO_ID: Final = 0xFFFFFFFF
 
-_NUMBERS: Final = {"x86_64": (116, 117, 119)}
-_NUMBERS_ELSEWHERE: Final = (159, 147, 149)
-"""Of setgroups, setresuid, setresgid: asm/unistd_64.h, and asm-generic/unistd.h (aarch64, riscv64, loongarch64)."""
+_NUMBERS: Final = {"x86_64": (116, 117, 119, 13)}
+_NUMBERS_ELSEWHERE: Final = (159, 147, 149, 134)
+"""Of setgroups, setresuid, setresgid, rt_sigaction: asm/unistd_64.h, and asm-generic/unistd.h (aarch64, riscv64)."""
 
-_setgroups_number, _setresuid_number, _setresgid_number = _NUMBERS.get(os.uname().machine, _NUMBERS_ELSEWHERE)
+_setgroups_number, _setresuid_number, _setresgid_number, _rt_sigaction_number = _NUMBERS.get(
+    os.uname().machine, _NUMBERS_ELSEWHERE
+)
 _setgroups = SystemCall("setgroups", c_size_t, c_void_p, number=_setgroups_number)
 _setresuid = SystemCall("setresuid", c_uint, c_uint, c_uint, number=_setresuid_number)
 _setresgid = SystemCall("setresgid", c_uint, c_uint, c_uint, number=_setresgid_number)
+_rt_sigaction = SystemCall("rt_sigaction", c_uint, c_void_p, c_void_p, c_size_t, number=_rt_sigaction_number)
 _prctl = SystemCall("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 _capget = SystemCall("capget", c_void_p, c_void_p)
 _capset = SystemCall("capset", c_void_p, c_void_p)
@@ -159,6 +162,18 @@ def setgroups(groups: Sequence[int]) -> None:
     """
     array = (c_uint * len(groups))(*groups)
     _setgroups(len(groups), ctypes.addressof(array), subject=" ".join(map(str, groups)))
+
+
+def reset_own_signals() -> None:
+    """Give signals 32 and 33 their default again; rt_sigaction(2).
+
+    The C library keeps them for itself and hides them from sigaction(3), but its posix_spawn(3) leaves 32 ignored in
+    what it starts, and an ignored signal stays so over every execve.
+    """
+    # struct kernel_sigaction: handler (SIG_DFL is 0), flags, restorer, and a mask of 8 bytes.
+    default = (ctypes.c_uint64 * 4)()
+    for number in (32, 33):
+        _rt_sigaction(number, ctypes.addressof(default), None, 8)
 
 
 def setresuid(ruid: int, euid: int, suid: int) -> None:

@@ -13,7 +13,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from zonectl.errors import ProgramError, ZonectlError
-from zonectl.kernel import path, pty
+from zonectl.kernel import attributes, path, pty
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -90,6 +90,7 @@ def reset_signals() -> None:
         # None: the C library's own, which execve resets.
         if signal.getsignal(number) not in {signal.SIG_DFL, None}:
             signal.signal(number, signal.SIG_DFL)
+    attributes.reset_own_signals()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
