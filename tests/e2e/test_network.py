@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -241,3 +242,18 @@ def test_fifty_zones_at_once(z: Zonectl) -> None:
         assert client.stdout is not None
         client.stdout.close()
     assert z.list() == {}
+
+
+def test_a_zone_started_while_the_last_one_is_deleted_is_connected(z: Zonectl) -> None:
+    """The delete takes bridge and tables with it, unless the start was first."""
+    for turn in range(5):
+        z.define("last")
+        z("start", "last")
+        deleting = z.popen("delete", "-f", "last", stderr=subprocess.PIPE)
+        time.sleep(0.02 * turn)
+        z.define("next")
+        z("start", "next")
+        assert deleting.communicate(timeout=60)[1] == b""
+        gateway = z.show("next")["gateway"]
+        z.exec("next", "ping", "-c", "1", "-W", "2", gateway)
+        z("delete", "-f", "next")

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _START_TIMEOUT_S = 30.0
 _PAUSE_S = 0.01
 _LONGEST_SOCKET_PATH = 100
+_SIGNALS = tuple(n for n in range(1, 65) if n not in {9, 19, 32, 33})
+"""All but SIGKILL and SIGSTOP, which have no other, and those of the C library."""
+
 _SPARE = 100
 _GONE = (2, 111)  # ENOENT, ECONNREFUSED: nobody listens
 _ENVIRONMENT = {
@@ -100,7 +103,10 @@ class Start:
         while part := posix.read(reader, 4096):
             said += part
         posix.close(reader)
-        posix.waitpid(pid, 0)
+        try:  # noqa: SIM105 - the client does not import contextlib
+            posix.waitpid(pid, 0)
+        except ChildProcessError:
+            pass  # the caller ignores SIGCHLD: the kernel has reaped it
         if said != b"ready\n":
             why = said.decode(errors="replace").strip() or "it ended"
             raise ClientError(f"zoned does not start: {why}")
@@ -119,8 +125,15 @@ class Start:
             *((posix.POSIX_SPAWN_OPEN, stream, "/dev/null", posix.O_RDWR, 0) for stream in range(3)),
         ]
         environment = _ENVIRONMENT | {name: posix.environ[name] for name in _PASSED if name in posix.environ}
+        # A signal that the caller ignores must not be ignored by zoned: it lives by SIGCHLD and leaves by SIGTERM.
         return posix.posix_spawn(
-            self._program[0], argv, environment, file_actions=actions, setsid=True, setsigmask=()
+            self._program[0],
+            argv,
+            environment,
+            file_actions=actions,
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_SIGNALS,
         )
 
 

@@ -194,7 +194,13 @@ def _unpack(pipe: BinaryIO, target: str, base: str) -> None:
 def _place(target: str, base: str) -> tuple[str, str]:
     """The folder that is written to, and the name there, as cp(1) understands its last argument."""
     try:
-        mode = os.stat(target).st_mode
+        mode = os.lstat(target).st_mode
+        if stat.S_ISLNK(mode) and not target.endswith("/"):
+            # An earlier copy may have brought it out of the zone: it would choose what is written to.
+            msg = f"{target} is a link; write {target}/ for the folder that it leads to"
+            raise ZonectlError(msg)
+        if target.endswith("/"):
+            mode = os.stat(target).st_mode
         if stat.S_ISDIR(mode):
             return target, base
         if not stat.S_ISREG(mode):

@@ -12,9 +12,10 @@ from zonectl.runtime.remains import discard, discard_damaged, teardown_when_last
 from zonectl.runtime.settle import sweep
 from zonectl.runtime.status import require, status
 from zonectl.runtime.stop import end_init
-from zonectl.store import records
+from zonectl.store import documents, records
 
 if TYPE_CHECKING:
+    from zonectl.model.record import ZoneRecord
     from zonectl.runtime.context import Context
 
 
@@ -46,8 +47,16 @@ def _delete(context: Context, name: str, *, force: bool) -> None:
     sweep(context, found.record)
     # From here on it is half gone: only another delete may touch it.
     if found.record.installed and not found.record.ephemeral:
-        records.save_record(context.paths, replace(found.record, installed=False))
+        _mark(context, found.record)
     discard(context, found.record)
+
+
+def _mark(context: Context, record: ZoneRecord) -> None:
+    try:
+        records.save_record(context.paths, replace(record, installed=False))
+    except StoreError:
+        # On a full disk nothing can be written, but removed: without its file the zone cannot start either.
+        documents.remove(context.paths.zone_file(record.name), volatile=True)
 
 
 def _is_damaged(context: Context, name: str) -> bool:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from zonectl.runtime.context import Context
     from zonectl.runtime.undo import Undo
 
+_TRIES = 5
+
 
 class Effects:
     """The host steps of one start; what is undone when it fails is pushed on `undo`.
@@ -40,10 +42,12 @@ class Effects:
         self._undo = undo
         self._tree = Tree(context.facts.cgroup)
         self._journal = Journal(context.paths.journal_file(name))
+        self._shared: Sequence[SharedStep] = ()
         undo.callback(self._journal.clear)
 
     def share(self, steps: Sequence[SharedStep]) -> None:
         """Have what the instance's zones share: made where it is missing, kept when the start fails."""
+        self._shared = steps
         if not steps:
             return
         context = self._context
@@ -75,8 +79,27 @@ class Effects:
         """
         for step in steps:
             self._note(step)
-            with self._doing(step.summary):
+            with self._doing(step.summary), self._sharing():
                 _wire(step, pid)
+
+    @contextmanager
+    def _sharing(self) -> Iterator[None]:
+        """Have what is shared stay while a link is joined to it: the delete of a last zone may be under way."""
+        context = self._context
+        for _ in range(_TRIES):
+            held = lock(
+                context.paths.shared_lock,
+                verb="network",
+                zone=self._zone,
+                timeout_s=context.lock_timeout_s,
+                shared=True,
+            )
+            with held:
+                if all(shared.holds(step) for step in self._shared):
+                    yield
+                    return
+            self.share(self._shared)
+        raise ZonectlError("what zones share is removed again and again", zone=self._zone)
 
     def trees(self, steps: Sequence[CloneTree], *, pid: int, held: ExitStack) -> list[int]:
         """Detached clones of the trees, in slot order; they are closed with `held`."""

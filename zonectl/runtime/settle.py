@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
-from zonectl.errors import Busy, NoSuchZone, ZonectlError
+from zonectl.errors import Busy, NoSuchZone, StoreError, ZonectlError
 from zonectl.kernel import process
 from zonectl.kernel.process import ExitStatus
 from zonectl.model.instance import zone_cgroup
@@ -185,7 +185,9 @@ def _write_down(context: Context, record: ZoneRecord, exit_status: ExitStatus) -
         oom_kills=_oom_kills(context, record),
         by_user=os.path.exists(context.paths.stop_request(record.name)),
     )
-    records.save_last(context.paths, record.name, last)
+    # On a full disk: how it ended is not worth failing what must be undone.
+    with suppress(StoreError):
+        records.save_last(context.paths, record.name, last)
 
 
 def _amend(context: Context, name: str, exit_status: ExitStatus) -> None:
