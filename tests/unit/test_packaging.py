@@ -204,7 +204,7 @@ COMMON = {"/", "/home", "/mnt", "/opt", "/root", "/srv", "/tmp", "/usr/src", "/v
 
 
 def foreign_words() -> re.Pattern[bytes]:
-    """Registry hosts, and paths of whichever machine the tests run on (from their first slash: not `upper/work/`)."""
+    """Registry hosts, and paths of whichever machine the tests run on (from their first slash on)."""
     here = [str(ROOT)] if str(ROOT.parent) in COMMON else [str(ROOT), f"{ROOT.parent}/"]
     hosts = "|".join(re.escape(host) for host in HOSTS)
     paths = "|".join(re.escape(path) for path in here)

@@ -302,7 +302,7 @@ def test_a_socket_from_systemd(rig: Rig) -> None:
 CGROUP2 = Path("/sys/fs/cgroup/unified")
 
 
-@pytest.mark.skipif(not (CGROUP2 / "cgroup.procs").exists(), reason="no cgroup2 tree")
+@pytest.mark.requires("root", "cgroup2")
 def test_zoned_lives_in_a_group_of_its_own_and_removes_it(rig: Rig) -> None:
     leaf = CGROUP2 / rig.instance.cgroup / "zoned"
     Path(rig.paths.root, "leaf").write_text(str(leaf))
