@@ -6,14 +6,19 @@ import errno
 import os
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from zonectl.kernel.libc import failed
+
+if TYPE_CHECKING:
+    from io import FileIO
 
 # EINVAL: a zombie, which has no mounts any more.
 _GONE: Final = {errno.ENOENT, errno.ESRCH, errno.EACCES, errno.EPERM, errno.EINVAL}
 _NAMESPACE_ID: Final = re.compile(r"\w+:\[(\d+)\]")
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
+_LIMIT_NAME: Final = 26
+"""Columns of the name in /proc/PID/limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +70,26 @@ class MountEntry:
     super_options: tuple[str, ...]
 
 
-def read(pid: int | str, name: str) -> str | None:
-    """The text of /proc/PID/`name`; None when the process is gone, a zombie that has none, or hidden from us."""
+def read(pid: int | str, name: str, *, limit_bytes: int | None = None) -> str | None:
+    """The text of /proc/PID/`name`; None when the process is gone, a zombie that has none, or hidden from us.
+
+    With `limit_bytes` no more of it: what a zone can make long (its mounts, 100,000 of them) the kernel writes only as
+    far as it is read.
+    """
     try:
         with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
-            return os.fsdecode(file.readall() or b"")
+            return os.fsdecode((file.readall() if limit_bytes is None else _head(file, limit_bytes)) or b"")
     except OSError as error:
         if error.errno in _GONE:
             return None
         raise failed("read", error, f"/proc/{pid}/{name}") from error
+
+
+def _head(file: FileIO, limit_bytes: int) -> bytes:
+    content = bytearray()
+    while len(content) < limit_bytes and (more := file.read(limit_bytes - len(content))):
+        content += more
+    return bytes(content)
 
 
 def start_ticks(pid: int) -> int | None:
@@ -108,8 +124,9 @@ def boot_id() -> str:
 
 def status_fields(pid: int | str) -> dict[str, str]:
     """The lines of /proc/PID/status by name; empty when the process is gone."""
-    lines = (line.partition(":") for line in (read(pid, "status") or "").splitlines())
-    return {name: value.strip() for name, _colon, value in lines}
+    # Not splitlines: a process may name itself with what that takes for the end of a line.
+    lines = (line.partition(":") for line in (read(pid, "status") or "").split("\n"))
+    return {name: value.strip() for name, colon, value in lines if colon}
 
 
 def signal_masks(pid: int) -> SignalMasks | None:
@@ -126,6 +143,23 @@ def capability_sets(pid: int | str) -> CapabilitySets | None:
     if not fields:
         return None
     return CapabilitySets(*(int(fields[f"Cap{name}"], 16) for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")))
+
+
+def resource_limits(pid: int | str) -> dict[str, tuple[int | None, int | None]]:
+    """Soft and hard limits of the process by the kernel's words ("Max open files"); None is no limit.
+
+    getrlimit(2) has their meaning, proc_pid_limits(5) the file. Empty when the process is gone.
+    """
+    lines = (read(pid, "limits") or "").split("\n")[1:]
+    return {
+        line[:_LIMIT_NAME].rstrip(): (_limit(fields[0]), _limit(fields[1]))
+        for line in lines
+        if len(fields := line[_LIMIT_NAME:].split()) > 1
+    }
+
+
+def _limit(text: str) -> int | None:
+    return None if text == "unlimited" else int(text)
 
 
 def namespace_ids(pid: int | str) -> dict[str, int]:
@@ -147,7 +181,7 @@ def namespace_ids(pid: int | str) -> dict[str, int]:
 
 def cgroup_of(pid: int | str) -> str | None:
     """The process's cgroup v2 group, as an absolute path in our cgroup namespace; None when gone or without one."""
-    for line in (read(pid, "cgroup") or "").splitlines():
+    for line in (read(pid, "cgroup") or "").split("\n"):
         if line.startswith("0::"):
             return line[3:].removesuffix(" (deleted)")
     return None
@@ -172,9 +206,13 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def mountinfo(pid: int | str = "self") -> list[MountEntry]:
-    """The mounts that the process sees, in the kernel's order; empty when it is gone."""
-    return [parse_mount(line) for line in (read(pid, "mountinfo") or "").splitlines()]
+def mountinfo(pid: int | str = "self", *, limit_bytes: int | None = None) -> list[MountEntry]:
+    """The mounts that the process sees, in the kernel's order (oldest first); empty when it is gone.
+
+    With `limit_bytes` those that fit in so much of the file.
+    """
+    text = read(pid, "mountinfo", limit_bytes=limit_bytes) or ""
+    return [parse_mount(line) for line in text.rpartition("\n")[0].split("\n") if line]
 
 
 def parse_mount(line: str) -> MountEntry:

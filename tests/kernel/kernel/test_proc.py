@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -47,6 +48,7 @@ def test_nothing_is_known_of_who_is_gone(gone: int) -> None:
     assert proc.cgroup_of(gone) is None
     assert proc.namespace_ids(gone) == {}
     assert proc.status_fields(gone) == {}
+    assert proc.resource_limits(gone) == {}
     assert proc.children(gone) == []
     assert proc.mountinfo(gone) == []
 
@@ -74,6 +76,58 @@ def test_a_name_made_to_mislead(in_child: InChild) -> None:
         with open("/proc/self/comm", "w", encoding="ascii") as comm:
             comm.write(") R 1 2 (x)")
         assert proc.parent_pid(os.getpid()) == os.getppid()
+
+    in_child(body)
+
+
+def test_a_name_with_what_python_takes_for_the_end_of_a_line(in_child: InChild) -> None:
+    def body() -> None:
+        before = proc.status_fields("self")
+        with open("/proc/self/comm", "wb") as comm:
+            comm.write(b"a\x0cSeccomp2:\t2")
+        fields = proc.status_fields("self")
+        assert "Seccomp2" not in fields
+        assert fields.keys() == before.keys()
+
+    in_child(body)
+
+
+@pytest.mark.requires("root")
+def test_a_mount_with_what_python_takes_for_the_end_of_a_line(
+    in_mount_namespace: InChild, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a\x0cb\x1cc\x85d"
+    folder.mkdir()
+
+    def body() -> None:
+        mount.mount("tmpfs", str(folder), "tmpfs")
+        targets = [entry.target for entry in proc.mountinfo()]
+        assert targets[-1] == str(folder)
+
+    in_mount_namespace(body)
+
+
+@pytest.mark.requires("root")
+def test_no_more_mounts_are_read_than_asked_for(in_mount_namespace: InChild, tmp_path: Path) -> None:
+    def body() -> None:
+        first = proc.mountinfo()
+        for _ in range(200):
+            mount.mount("tmpfs", str(tmp_path), "tmpfs")
+        assert len(proc.mountinfo()) == len(first) + 200
+        few = proc.mountinfo(limit_bytes=1000)
+        assert 0 < len(few) < 20
+        assert few == proc.mountinfo()[: len(few)]
+
+    in_mount_namespace(body)
+
+
+def test_limits_of_a_process(in_child: InChild) -> None:
+    def body() -> None:
+        _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, min(128, hard)))
+        assert proc.resource_limits("self")["Max open files"] == (64, 128)
+        for name in ("Max cpu time", "Max realtime timeout"):
+            assert name in proc.resource_limits(os.getpid())
 
     in_child(body)
 
