@@ -1,4 +1,4 @@
-"""From what a zone file says to the filter that its processes get."""
+"""The filters that a zone's processes get: found, and loaded."""
 
 from __future__ import annotations
 
@@ -6,39 +6,23 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from zonectl.kernel import seccomp
-from zonectl.model.seccomp import Filter
-from zonectl.security.seccomp import architectures, builtin
-from zonectl.security.seccomp import cache as programs
+from zonectl.security.seccomp import builtin
+from zonectl.security.seccomp.cache import filter_of
 
 if TYPE_CHECKING:
-    from zonectl.security.seccomp.profile import Profile
+    from zonectl.model.seccomp import Filter
 
 
 @cache
 def named(name: str, *, nesting: bool, folder: str | None = None) -> Filter:
-    """The filter of a profile of `builtin`, kept in `folder` if one is given.
+    """The filter of a profile of `builtin`, kept in `folder` if one is given, and by this process.
 
     Raises:
         HostLacks: zonectl has no table of this host's architecture.
 
     """
-    return of_profile(builtin.named(name, nesting=nesting), folder=folder)
-
-
-def of_profile(profile: Profile, *, folder: str | None = None) -> Filter:
-    """The filter of any profile.
-
-    Raises:
-        HostLacks: zonectl has no table of this host's architecture.
-        TooLong: the profile is too long for the kernel.
-
-    """
-    return Filter(
-        name=profile.name,
-        digest=profile.digest,
-        program=programs.program(profile, architectures.native(), folder),
-        no_new_privs=profile.no_new_privs,
-    )
+    profile = builtin.named(name, nesting=nesting)
+    return filter_of(f"{profile.name} {profile.digest}", lambda: profile, folder=folder)
 
 
 def load(found: Filter) -> None:
