@@ -102,6 +102,13 @@ class Tree:
         """Remove `group` if nothing is in it, as the instance's when its last zone is deleted; whether it is gone."""
         return removal.discard(self.path(group))
 
+    def prune(self, group: str) -> bool:
+        """Remove `group` and those below it as far as nobody is in them; whether it is gone."""
+        with _opened(self.path(group)) as top:
+            if top is not None:
+                walk.prune(top)
+        return self.discard(group)
+
     def freeze(self, group: str, *, timeout_s: float = REMOVE_S) -> None:
         """Stop all in `group` and below; raises as `freezer.freeze`."""
         freezer.freeze(self.path(group), timeout_s=timeout_s)

@@ -188,13 +188,23 @@ def remove(paths: Paths, digest: str) -> None:
 
 def sweep(paths: Paths) -> None:
     """Remove what killed imports and removals have left."""
-    for folder in (layers_dir(paths), paths.images_dir):
-        for path in documents.leftovers(folder):
-            if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                with suppress(FileNotFoundError):
-                    os.unlink(path)
+    for path in leftovers(paths):
+        discard(path)
+
+
+def leftovers(paths: Paths) -> list[str]:
+    """The files and folders that killed imports and removals have left."""
+    folders = (layers_dir(paths), paths.images_dir)
+    return [path for folder in folders for path in documents.leftovers(folder)]
+
+
+def discard(path: str) -> None:
+    """Remove one of `leftovers`; gone is fine."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def _rename(temporary: str, final: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from zonectl.model.names import ZONE_ID
+
 DEFAULT_ROOT = "/var/lib/zonectl"
 DEFAULT_RUN = "/run/zonectl"
 
@@ -37,6 +39,12 @@ class Instance:
 def link_name(zone_id: str, letter: str = "a") -> str:
     """The name of a zone's link on the host: at most 15 bytes (IFNAMSIZ less the NUL)."""
     return f"z{zone_id}{letter}"
+
+
+def link_zone(link: str) -> str | None:
+    """The id of the zone that `link_name` made the name `link` from; None for another link."""
+    zone_id = link[1:-1]
+    return zone_id if ZONE_ID.match(zone_id) and link == link_name(zone_id, link[-1]) else None
 
 
 def zone_cgroup(instance: Instance, zone_id: str) -> str:

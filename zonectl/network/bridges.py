@@ -57,6 +57,32 @@ def _all() -> list[Bridge]:
     return [bridge for bridge in found if bridge.kind == "bridge"]
 
 
+def ports(owner: str) -> tuple[str, ...]:
+    """The names of all links on the bridges whose mark begins with `owner`.
+
+    Raises:
+        SyscallError: rtnetlink refuses.
+
+    """
+    found = ours(owner)
+    with _iproute("bridges") as route:
+        return tuple(
+            str(message.get("ifname"))
+            for bridge in found
+            for message in route.link("dump", master=bridge.index)
+        )
+
+
+def removable(owner: str, *, table: str) -> tuple[Bridge, ...]:
+    """The bridges that `remove` would delete.
+
+    Raises:
+        SyscallError: rtnetlink refuses.
+
+    """
+    return tuple(bridge for bridge in _all() if bridge.alias.startswith(owner) or _is_unsigned(bridge, table))
+
+
 def ensure(step: EnsureBridge) -> None:
     """Make the bridge, or mend what is missing of it.
 
@@ -97,7 +123,7 @@ def remove(owner: str, *, table: str) -> tuple[str, ...]:
         SyscallError: rtnetlink refuses.
 
     """
-    found = [bridge for bridge in _all() if bridge.alias.startswith(owner) or _is_unsigned(bridge, table)]
+    found = removable(owner, table=table)
     with _iproute("bridges") as route:
         for bridge in found:
             route.link("del", index=bridge.index)

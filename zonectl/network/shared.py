@@ -76,6 +76,32 @@ def teardown(instance: Instance, *, lock: AbstractContextManager[object]) -> tup
         return bridges.remove(owner_mark(instance), table=instance.table)
 
 
+def left(instance: Instance) -> list[tuple[str, str]]:
+    """What `teardown` would remove: pairs of a kind and a name.
+
+    Raises:
+        SyscallError: the kernel cannot be asked.
+
+    """
+    from zonectl.network import bridges  # noqa: PLC0415 - as in teardown
+
+    found = bridges.removable(owner_mark(instance), table=instance.table)
+    tables = [("nft table", instance.table)] if nftables.is_there(instance.table) else []
+    return [*tables, *(("bridge", bridge.name) for bridge in found)]
+
+
+def ports(instance: Instance) -> tuple[str, ...]:
+    """The names of the links on the instance's bridges.
+
+    Raises:
+        SyscallError: the kernel cannot be asked.
+
+    """
+    from zonectl.network import bridges  # noqa: PLC0415 - as in teardown
+
+    return bridges.ports(owner_mark(instance))
+
+
 def _bridge_holds(step: EnsureBridge) -> bool:
     with open_channel() as channel:
         (answer,) = channel.try_ask(rtnetlink.find_link(step.bridge))

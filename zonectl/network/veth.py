@@ -50,8 +50,18 @@ def undo(step: MakeVeth) -> None:
         SyscallError: the message was refused.
 
     """
+    remove(step.link)
+
+
+def remove(link: str) -> None:
+    """Delete the link of that name. Gone is fine; it waits 20 ms for the kernel.
+
+    Raises:
+        SyscallError: the message was refused.
+
+    """
     with open_channel() as channel:
-        _delete(channel, step.link)
+        _delete(channel, link)
 
 
 def _make(channel: Channel, step: MakeVeth, netns_fd: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
@@ -18,6 +19,8 @@ from zonectl.store import documents, folders, idranges, leases, records
 from zonectl.store.locks import lock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from zonectl.model.record import ZoneRecord
     from zonectl.runtime.context import Context
 
@@ -63,24 +66,53 @@ def discard_damaged(context: Context, name: str) -> None:
 
 def release_unowned(context: Context) -> None:
     """Release ids and addresses, and end what runs, of zone ids that no zone has; nothing while a record is damaged."""
+    for zone_id in sorted({holding.zone_id for holding in unowned(context)}):
+        release(context, zone_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """Something that bears the id of a zone: a control group, an address, a range of ids."""
+
+    kind: str
+    name: str
+    zone_id: ZoneId
+
+
+def unowned(context: Context) -> list[Holding]:
+    """What bears the id of a zone that is not there; nothing while a record is damaged, since it may be that zone's."""
     # What is held is read before who there is: a new zone has its folder before it holds anything.
-    held = _held(context)
+    held = list(_holdings(context))
+    there = owners(context)
+    return [] if there is None else [holding for holding in held if holding.zone_id not in there]
+
+
+def release(context: Context, zone_id: ZoneId) -> None:
+    """End what runs of the zone that was `zone_id`, and take back all that it holds; twice is fine."""
+    if context.facts.cgroup.mount:
+        Tree(context.facts.cgroup).remove(zone_cgroup(context.instance, zone_id))
+    leases.release(context.paths, zone_id)
+    idranges.release(context.paths, zone_id)
+
+
+def owners(context: Context) -> set[str] | None:
+    """The ids of the zones that there are; None while one cannot be known, for its record is damaged."""
     found = records.load_all(context.paths)
     if any(isinstance(zone, records.Damaged) and zones.derived_id(zone.name) is None for zone in found):
-        return
-    names = {zones.derived_id(name) for name in records.list_names(context.paths)}
-    owned = {zone.id for zone in found if not isinstance(zone, records.Damaged)} | names
-    for zone_id in sorted(held - owned):
-        if context.facts.cgroup.mount:
-            Tree(context.facts.cgroup).remove(zone_cgroup(context.instance, zone_id))
-        leases.release(context.paths, zone_id)
-        idranges.release(context.paths, zone_id)
+        return None
+    derived = {zone_id for name in records.list_names(context.paths) if (zone_id := zones.derived_id(name))}
+    return {zone.id for zone in found if not isinstance(zone, records.Damaged)} | derived
 
 
-def _held(context: Context) -> set[ZoneId]:
-    paths, cgroup = context.paths, context.facts.cgroup
-    groups = Tree(cgroup).children(context.instance.cgroup) if cgroup.mount else []
-    return {ZoneId(found) for found in (*leases.leases(paths).values(), *idranges.ranges(paths), *groups)}
+def _holdings(context: Context) -> Iterator[Holding]:
+    paths, group = context.paths, context.instance.cgroup
+    if context.facts.cgroup.mount:
+        for found in Tree(context.facts.cgroup).children(group):
+            yield Holding(kind="control group", name=f"{group}/{found}", zone_id=ZoneId(found))
+    for address, holder in leases.leases(paths).items():
+        yield Holding(kind="address", name=address, zone_id=ZoneId(holder))
+    for holder, ids in idranges.ranges(paths).items():
+        yield Holding(kind="id range", name=f"{ids.first}+{ids.count}", zone_id=ZoneId(holder))
 
 
 def _end_init(context: Context, name: str) -> None:

@@ -23,7 +23,7 @@ from zonectl.runtime.remains import discard, discard_damaged, is_unborn
 from zonectl.runtime.status import alive, open_init
 from zonectl.store import documents, records
 from zonectl.store.journal import Journal
-from zonectl.store.locks import UNKNOWN_HOLDER, lock
+from zonectl.store.locks import UNKNOWN_HOLDER, is_held, lock
 
 if TYPE_CHECKING:
     from zonectl.model.record import LiveNote
@@ -100,15 +100,15 @@ def recover(context: Context) -> list[ZonectlError]:
     """
     documents.sweep(context.paths.run_dir)
     failures = []
-    for name in _names(context):
+    for name in names(context):
         try:
-            _recover_when_free(context, name)
+            clean_up(context, name)
         except ZonectlError as error:
             failures.append(error)
     return failures
 
 
-def _names(context: Context) -> list[str]:
+def names(context: Context) -> list[str]:
     """Zones on disk, and what only has a folder in the run root."""
     running: list[str] = []
     with suppress(FileNotFoundError):
@@ -116,7 +116,40 @@ def _names(context: Context) -> list[str]:
     return sorted({*records.list_names(context.paths), *running})
 
 
-def _recover_when_free(context: Context, name: str) -> None:
+def left_behind(context: Context, name: str) -> str:
+    """What `clean_up` would find of `name`, in words; "" for nothing. Only looks."""
+    if is_held(context.paths.lock_file(name)):
+        return ""
+    live = alive(context, name)
+    derived = zones.derived_id(name) is not None
+    if live is not None:
+        return "killed run" if _is_orphan(context, name) else ""
+    if is_unborn(context, name):
+        return "killed run" if derived else "folder of no zone"
+    record = _unrecorded(context, name) or records.load_record(context.paths, name)
+    if record.ephemeral:
+        return "killed run"
+    return "remains of a zone's last start" if _was_started(context, record) else ""
+
+
+def _was_started(context: Context, record: ZoneRecord) -> bool:
+    """Whether there is something of a start of the zone, which is over."""
+    paths, name = context.paths, record.name
+    files = (paths.live_file(name), paths.journal_file(name), paths.stop_request(name))
+    if any(os.path.lexists(path) for path in files):
+        return True
+    group = zone_cgroup(context.instance, record.id)
+    return bool(context.facts.cgroup.mount) and Tree(context.facts.cgroup).exists(group)
+
+
+def clean_up(context: Context, name: str) -> None:
+    """Settle the zone `name` if its init has ended unseen, and remove what a killed command left of it.
+
+    Raises:
+        Busy: a command works on it.
+        ZonectlError: something of it cannot be removed.
+
+    """
     try:
         _recover(context, name, timeout_s=0)
     except Busy as busy:

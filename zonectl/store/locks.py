@@ -48,6 +48,18 @@ def lock(path: str, *, verb: str, zone: str, timeout_s: float, shared: bool = Fa
         os.close(fd)
 
 
+def is_held(path: str) -> bool:
+    """Whether somebody holds the lock file `path`; without making it, and without waiting."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        return not _try(fd, shared=True)
+    finally:
+        os.close(fd)
+
+
 def _acquire(path: str, *, shared: bool, deadline_s: float, zone: str) -> int:
     pause_s = _FIRST_PAUSE_S
     while True:
