@@ -18,6 +18,7 @@ from zonectl.errors import StateError, SyscallError, ZonectlError
 from zonectl.kernel import process
 from zonectl.namespaces import entering
 from zonectl.runtime.landing import Landing
+from zonectl.runtime.packing import LEFT_OUT, LeftOut, pack
 from zonectl.runtime.status import open_init, require
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 
 
-def copy_in(context: Context, name: str, source: str, *, target: str) -> None:
+def copy_in(context: Context, name: str, source: str, *, target: str) -> tuple[str, ...]:
     """Copy the host's file or folder `source` into the zone at `target`, an absolute path in it.
 
-    Into `target` if that is a folder, else as `target`. Owners become the zone's root, modes and times are kept;
-    devices, FIFOs and sockets are left out.
+    Into `target` if that is a folder, else as `target`. Owners become the zone's root; modes, times and holes are
+    kept. Devices, FIFOs and sockets are left out: returns what was ("fifo log/pipe"), 20 at most and how many more.
 
     Raises:
         StateError: the zone is not running.
@@ -40,11 +41,15 @@ def copy_in(context: Context, name: str, source: str, *, target: str) -> None:
 
     """
     base = os.path.basename(os.path.abspath(source))
-    with _Peer(context, name, lambda pipe: _unpack(pipe, target, base), writes=False) as pipe:
-        _pack(pipe, source, base)
+
+    def arrive(pipe: BinaryIO) -> None:
+        _unpack(pipe, target, base)
+
+    with _Peer(context, name, arrive, writes=False) as pipe:
+        return pack(pipe, source, base)
 
 
-def copy_out(context: Context, name: str, source: str, *, target: str) -> None:
+def copy_out(context: Context, name: str, source: str, *, target: str) -> tuple[str, ...]:
     """Copy the zone's file or folder at the absolute path `source` to the host's `target`; as `copy_in` otherwise.
 
     What arrives belongs to the caller; setuid and setgid bits and devices do not. A link arrives as it is, and is
@@ -56,8 +61,12 @@ def copy_out(context: Context, name: str, source: str, *, target: str) -> None:
 
     """
     base = os.path.basename(os.path.normpath(source)) or "root"
-    with _Peer(context, name, lambda pipe: _pack(pipe, source, base), writes=True) as pipe:
-        _unpack(pipe, target, base)
+
+    def leave(pipe: BinaryIO) -> None:
+        pack(pipe, source, base)
+
+    with _Peer(context, name, leave, writes=True) as pipe:
+        return _unpack(pipe, target, base)
 
 
 class _Peer:
@@ -138,57 +147,19 @@ def _said(error: OSError) -> str:
     )
 
 
-def _pack(pipe: BinaryIO, source: str, base: str) -> None:
-    """Write the tree at `source` as an archive.
-
-    Not by tarfile's own `add`: it asks for the names of owners, and inside a zone the C library would load the module
-    that the zone's nsswitch.conf names (CVE-2019-14271).
-    """
-    with tarfile.open(fileobj=pipe, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        waiting = [(source, base)]
-        while waiting:
-            path, name = waiting.pop()
-            mode = os.lstat(path).st_mode
-            if stat.S_ISREG(mode):
-                _pack_file(archive, path, name)
-            elif stat.S_ISDIR(mode):
-                archive.addfile(_member(name, os.lstat(path), tarfile.DIRTYPE))
-                waiting += [(f"{path}/{entry}", f"{name}/{entry}") for entry in os.listdir(path)]
-            elif stat.S_ISLNK(mode):
-                link = _member(name, os.lstat(path), tarfile.SYMTYPE)
-                link.linkname = os.readlink(path)
-                archive.addfile(link)
-    pipe.flush()
-
-
-def _pack_file(archive: tarfile.TarFile, path: str, name: str) -> None:
-    # The size is that of what was opened, not of what was at the path a moment before.
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(fd, "rb") as file:
-        status = os.fstat(fd)
-        if stat.S_ISREG(status.st_mode):
-            member = _member(name, status, tarfile.REGTYPE)
-            member.size = status.st_size
-            archive.addfile(member, file)
-
-
-def _member(name: str, status: os.stat_result, kind: bytes) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.type = kind
-    member.mode = stat.S_IMODE(status.st_mode)
-    member.mtime = int(status.st_mtime)
-    return member
-
-
-def _unpack(pipe: BinaryIO, target: str, base: str) -> None:
+def _unpack(pipe: BinaryIO, target: str, base: str) -> tuple[str, ...]:
     folder, renamed = _place(target, base)
+    left = LeftOut()
     with Landing(folder) as landing, tarfile.open(fileobj=pipe, mode="r|") as archive:
         for member in archive:
-            if member.name == base or member.name.startswith(f"{base}/"):
+            if member.type in LEFT_OUT:
+                left.note(LEFT_OUT[member.type], member.name)
+            elif member.name == base or member.name.startswith(f"{base}/"):
                 landing.put(_renamed(member.name, base, renamed), member, archive)
     # What pads the archive is not read by tarfile; its writer must not meet a closed pipe.
     while pipe.read(_CHUNK):
         pass
+    return left.told()
 
 
 def _place(target: str, base: str) -> tuple[str, str]:

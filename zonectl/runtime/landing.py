@@ -6,15 +6,17 @@ import os
 import shutil
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, BinaryIO, Final, Self
 
 from zonectl.errors import ZonectlError
+from zonectl.runtime.packing import MAP, parse_map
 
 if TYPE_CHECKING:
     import tarfile
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CHUNK: Final = 1 << 20
 _PERMISSIONS = 0o777
 """No setuid, setgid or sticky bit lands."""
 
@@ -98,8 +100,26 @@ def _make_way(parent: int, name: str) -> None:
 def _write(parent: int, name: str, member: tarfile.TarInfo, *, archive: tarfile.TarFile) -> None:
     source = archive.extractfile(member)
     with open(os.open(name, _NEW, 0o600, dir_fd=parent), "wb") as file:
-        if source is not None:
-            shutil.copyfileobj(source, file, 1 << 20)
+        if source is not None and MAP in member.pax_headers:
+            _write_pieces(source, file, member)
+        elif source is not None:
+            shutil.copyfileobj(source, file, _CHUNK)
         file.flush()
         os.fchmod(file.fileno(), member.mode & _PERMISSIONS)
         os.utime(file.fileno(), (member.mtime, member.mtime))
+
+
+def _write_pieces(source: IO[bytes], file: BinaryIO, member: tarfile.TarInfo) -> None:
+    """Write a sparse file, whose holes stay holes."""
+    try:
+        size, pieces = parse_map(member.pax_headers[MAP], member.size)
+    except ValueError as error:
+        msg = "refused: the map of a sparse file is wrong"
+        raise ZonectlError(msg) from error
+    file.truncate(size)
+    for offset, length in pieces:
+        file.seek(offset)
+        left = length
+        while left and (part := source.read(min(left, _CHUNK))):
+            file.write(part)
+            left -= len(part)

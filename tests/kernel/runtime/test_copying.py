@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.runtime import trace
+from tests.kernel.runtime.swapping import exchanging
 from tests.kernel.runtime.world import REQUIRED, World
 from zonectl.errors import StateError, ZonectlError
 from zonectl.runtime import freeze
 from zonectl.runtime.copying import copy_in, copy_out
+from zonectl.runtime.packing import MAX_DEPTH, MAX_TOLD, parse_map
+from zonectl.store import folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,12 +128,86 @@ def test_what_is_neither_file_nor_folder_nor_link_is_left_out(zone: World) -> No
         zone,
         "mkdir /tmp/mixed; mkfifo /tmp/mixed/fifo; echo x >/tmp/mixed/file; ln /tmp/mixed/file /tmp/mixed/second",
     )
-    copy_out(zone.context, "web", "/tmp/mixed", target=f"{zone.folder}/mixed")
+    left = copy_out(zone.context, "web", "/tmp/mixed", target=f"{zone.folder}/mixed")
+    assert left == ("fifo mixed/fifo",)
     assert sorted(os.listdir(zone.folder / "mixed")) == ["file", "second"]
     source = zone.folder / "mixed"
-    os.mkfifo(source / "fifo")
-    copy_in(zone.context, "web", str(source), target="/root")
+    for number in range(MAX_TOLD):
+        os.mkfifo(source / f"fifo{number}")
+    os.mknod(source / "node", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(source / "door"))
+    left = copy_in(zone.context, "web", str(source), target="/root")
+    assert len(left) == MAX_TOLD + 1
+    assert left[-1] == "2 more"
+    assert {what.split()[0] for what in left[:-1]} <= {"fifo", "device", "socket"}
     assert _sh(zone, "ls /root/mixed").split() == ["file", "second"]
+
+
+def test_holes_stay_holes(zone: World) -> None:
+    """Else a file that costs its owner nothing would fill the other side's disk, and never end."""
+    endless = 1 << 42
+    source = zone.folder / "sparse"
+    with source.open("wb") as file:
+        file.truncate(endless)
+        for offset in (0, 1 << 30, endless - 5):
+            file.seek(offset)
+            file.write(b"data!")
+    copy_in(zone.context, "web", str(source), target="/root/sparse")
+    copy_out(zone.context, "web", "/root/sparse", target=f"{zone.folder}/back")
+    back = zone.folder / "back"
+    assert back.stat().st_size == endless
+    assert back.stat().st_blocks * 512 < 1 << 20
+    with back.open("rb") as file:
+        for offset in (0, 1 << 30, endless - 5):
+            file.seek(offset)
+            assert file.read(5) == b"data!"
+        file.seek(1 << 29)
+        assert file.read(4096) == bytes(4096)
+    (zone.folder / "hole").touch()
+    os.truncate(zone.folder / "hole", 1 << 20)
+    copy_in(zone.context, "web", f"{zone.folder}/hole", target="/root/hole")
+    assert _sh(zone, "stat -c '%s %b' /root/hole") == "1048576 0\n"
+
+
+def test_a_source_on_the_host_that_becomes_a_link_is_not_followed(zone: World) -> None:
+    """A folder of the host that a zone or a user may write to, while root copies it into a zone."""
+    source = zone.folder / "changing"
+    for name in ("right", "aside"):
+        (source / name).mkdir(parents=True)
+    (source / "right/inner").write_text("right")
+    (source / "aside").rmdir()
+    (source / "aside").symlink_to(zone.folder / "host/folder")
+    with exchanging(source / "right", source / "aside"):
+        for _ in range(100):
+            copy_in(zone.context, "web", str(source), target="/root")
+            assert "untouched" not in _sh(
+                zone,
+                "cd /root/changing; for each in *; do [ -L $each ] || cat $each/inner; done; rm -r /root/changing",
+            )
+
+
+def test_folders_nested_without_end_are_refused(zone: World) -> None:
+    top = zone.folder / "deep"
+    top.mkdir()
+    here = os.open(top, os.O_RDONLY)
+    for _ in range(MAX_DEPTH + 2):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    with pytest.raises(ZonectlError, match="folders deep"):
+        copy_in(zone.context, "web", str(top), target="/root")
+    folders.remove(str(top))
+
+
+@pytest.mark.parametrize(
+    "said", ["x", "5 0 6", "9 3 2 0 2", "9 0 -1", "9 0", "", "99999999999999999999 0 4", "8 0 4 2 4"]
+)
+def test_a_map_that_is_none_is_refused(said: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the message is the map itself
+        parse_map(said, 4)
 
 
 @pytest.mark.parametrize(

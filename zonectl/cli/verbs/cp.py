@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from zonectl.cli import values
+from zonectl.cli import failure, values
+from zonectl.cli.escape import escape
 from zonectl.errors import UsageError
 from zonectl.model.names import ZONE_NAME
 
@@ -46,9 +47,13 @@ def run(options: Namespace, setting: Setting) -> int:
     source, target = place(options.source), place(options.target)
     context = setting.context()
     if target is not None:
-        copying.copy_in(context, target[0], os.path.abspath(options.source), target=target[1])
+        left = copying.copy_in(context, target[0], os.path.abspath(options.source), target=target[1])
     elif source is not None:
-        copying.copy_out(context, source[0], source[1], target=_on_host(options.target))
+        left = copying.copy_out(context, source[0], source[1], target=_on_host(options.target))
+    else:
+        left = ()  # `check` has seen to it
+    for what in left:
+        failure.complain(f"zonectl: left out: {escape(what)}")
     return 0
 
 
