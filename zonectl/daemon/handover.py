@@ -1,4 +1,4 @@
-"""What zoned's children tell it: a zone to watch, a zone to be started again, a client of another version.
+"""What zoned's children tell it: a zone to watch or to be started again, a client of another version, a client served.
 
 One SEQPACKET pair for all of them: each message arrives whole (unix(7)), and its sender waits for the answer on a
 socket of its own that travels with it. The pair outlives zoned's exec of a new version, so a worker of the old code
@@ -58,7 +58,14 @@ class Outdated:
     program: tuple[str, ...]
 
 
-Message = Adopt | StartAgain | Outdated
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """The worker `sender` has served its client and could serve another, for which it needs the listening socket."""
+
+    sender: int
+
+
+Message = Adopt | StartAgain | Outdated | Again
 
 
 class Channel:
@@ -98,7 +105,20 @@ class Channel:
         """
         self._tell({"kind": "outdated", "program": list(program)})
 
-    def _tell(self, message: dict[str, object], descriptors: Sequence[int] = ()) -> None:
+    def again(self) -> int:
+        """Say that this worker could serve another client; the listening socket, which the caller owns.
+
+        Raises:
+            DaemonError: zoned does not want it to, or is gone.
+
+        """
+        lent = self._tell({"kind": "again"})
+        if not lent:
+            raise DaemonError("zoned lends nothing")
+        return lent[0]
+
+    def _tell(self, message: dict[str, object], descriptors: Sequence[int] = ()) -> list[int]:
+        """Send the message and wait for the answer: the descriptors that came with it."""
         data = json.dumps({"sender": os.getpid(), **message}).encode()
         mine, theirs = sockets.pair()
         with mine, theirs:
@@ -106,11 +126,12 @@ class Channel:
                 sockets.send(self._sock, data, [theirs.fileno(), *descriptors])
                 theirs.close()
                 mine.settimeout(_ANSWER_TIMEOUT_S)
-                answer = mine.recv(MAX_MESSAGE_BYTES)
+                answer, lent = sockets.receive(mine, MAX_MESSAGE_BYTES, 1)
             except (SyscallError, OSError) as error:
                 raise DaemonError(f"zoned cannot be reached: {error}") from error
         if answer != _OK:
             raise DaemonError(f"zoned refuses: {answer.decode(errors='replace') or 'it has gone'}")
+        return lent
 
 
 class ZonedWarden:
@@ -185,6 +206,15 @@ class Received:
         with self.answer, suppress(OSError):
             self.answer.send(_OK, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
+    def lend(self, sock: socket.socket) -> None:
+        """Tell the sender that it is done, and give it a descriptor of `sock`."""
+        with self.answer, suppress(SyscallError):
+            sockets.send(self.answer, _OK, [sock.fileno()])
+
+    def refuse(self) -> None:
+        """Tell the sender no."""
+        self.answer.close()
+
 
 def receive(sock: socket.socket) -> Received | None:
     """The next message at zoned's end; None if it was none that can be understood."""
@@ -216,6 +246,8 @@ def _message(fields: dict[str, object], descriptors: Sequence[int]) -> Message:
             )
         case "start-again":
             return StartAgain(zone=str(fields["zone"]), delay_s=_number(fields["delay_s"]))
+        case "again":
+            return Again(sender=_integer(fields["sender"]))
         case "outdated":
             program = fields["program"]
             if isinstance(program, list) and program:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zonectl.daemon import aftermath, handover, worker
-from zonectl.daemon.handover import Adopt, Outdated, StartAgain
+from zonectl.daemon.handover import Adopt, Again, Outdated, StartAgain
 from zonectl.daemon.logger import Logger
 from zonectl.daemon.offspring import fork
-from zonectl.daemon.spare import Spare
+from zonectl.daemon.pool import Pool
 from zonectl.daemon.watch import LoggerLink, Watch
 from zonectl.kernel import pump, sockets
 from zonectl.kernel.process import ExitStatus
@@ -65,11 +65,10 @@ class Server:
         self._leaving: Outcome | None = None
         self._outcome: Outcome | None = None
         self._outdated: list[Received] = []
-        self._spare = Spare(
+        self._pool = Pool(
             listener,
-            serve=lambda sock: self._logged(lambda: worker.serve(setting, sock)),
-            rehearsal=setting.jobs.rehearsal,
-            keep=(setting.channel.fileno(),),
+            setting,
+            serve=lambda sock: self._logged(lambda: int(not worker.serve(setting, sock))) == 0,
             taken=self._engaged,
         )
         self._logger = 0
@@ -84,8 +83,8 @@ class Server:
             signal.signal(signum, signal.SIG_IGN)
         self._loop.watch(self._inbox.fileno(), select.POLLIN, self._hear)
         self._start_logger()
-        self._spare.watch(self._loop)
-        self._spare.hire()
+        self._pool.watch(self._loop)
+        self._pool.hire()
         self._fork(lambda: aftermath.adopt(self._setting))
         self._check_idle()
         while self._outcome is None:
@@ -105,32 +104,26 @@ class Server:
         return outcome
 
     def _leave_for(self, outcome: Outcome) -> None:
-        """Leave the loop as soon as the spare has: until then it may get a client, who must not be broken off."""
+        """Leave the loop when no worker waits any more: until then one may get a client, who must not be broken off."""
         self._leaving = outcome
-        if self._spare.pid:
-            self._spare.dismiss()
-        else:
-            self._outcome = outcome
+        self._pool.dismiss()
+        self._leave_if_alone()
+
+    def _leave_if_alone(self) -> None:
+        if self._leaving and not self._pool.waiting:
+            self._outcome = self._leaving
 
     def _engaged(self, pid: int) -> None:
-        """The spare has a client."""
+        """A worker has a client."""
         self._workers.add(pid)
-        if self._leaving is None or self._leaving.idle:
+        if self._leaving and self._leaving.idle:
             self._leaving = None
-            self._spare.hire()
-        else:
-            self._outcome = self._leaving
-
-    def _spare_ended(self) -> None:
-        pause_s = self._spare.mourn()
-        if self._leaving:
-            self._outcome = self._leaving
-        else:
-            self._loop.later(pause_s, self._hire)
+        self._hire()
+        self._leave_if_alone()
 
     def _hire(self) -> None:
-        if self._leaving is None and not self._spare.pid:
-            self._spare.hire()
+        if self._leaving is None and not self._pool.waiting:
+            self._pool.hire()
 
     def _fork(self, function: Callable[[], int]) -> None:
         """Run `function` in a worker; one that fails says so in zoned's log."""
@@ -158,12 +151,24 @@ class Server:
             case StartAgain(zone=zone, delay_s=delay_s):
                 due = self._due[zone] = time.monotonic() + delay_s
                 self._loop.later(delay_s, lambda: self._start_again(zone, due))
+            case Again(sender=sender):
+                self._use_again(sender, received)
+                return
             case Outdated(program=program):
                 # Answered when there is no spare any more, so that the client's next attempt waits for the new code.
                 self._outdated.append(received)
                 self._leave_for(Outcome(program=program))
                 return
         received.accept()
+
+    def _use_again(self, pid: int, received: Received) -> None:
+        """Let a worker that has served its client wait for another, or end."""
+        listener = None if self._leaving else self._pool.take_back(pid)
+        if listener is None:
+            received.refuse()
+        else:
+            self._workers.discard(pid)
+            received.lend(listener)
 
     def _start_again(self, zone: str, due: float) -> None:
         if self._due.get(zone) == due:
@@ -184,11 +189,13 @@ class Server:
         """Take leave of every child that has ended; whose they are is known by pid, and some are nobody's."""
         for pid, status in _ended_children():
             # It may have told of its client, and ended since.
-            self._spare.hear()
+            self._pool.hear()
+            pause_s = self._pool.mourn(pid)
             if pid == self._logger:
                 self._logger_ended()
-            elif pid == self._spare.pid:
-                self._spare_ended()
+            elif pause_s is not None:
+                self._leave_if_alone()
+                self._loop.later(pause_s, self._hire)
             elif pid in self._workers:
                 self._workers.remove(pid)
                 self._watch.parent_ended(pid)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 BACKLOG = 128
 LISTEN_FDS_START = 3
-_UMASK = 0o022
+UMASK = 0o022
+"""zoned's own."""
+
 _KEPT = ("PATH", "LC_ALL", "ZONECTL_IDLE")
 
 
@@ -100,7 +102,7 @@ def _short(paths: Paths) -> Iterator[str]:
 def drop_caller(paths: Paths) -> None:
     """Drop working directory, umask, environment, terminal and oom score; errors go to zoned's log from here on."""
     os.chdir("/")
-    os.umask(_UMASK)
+    os.umask(UMASK)
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     os.environ.clear()
     os.environ.update(kept)
@@ -108,10 +110,11 @@ def drop_caller(paths: Paths) -> None:
         _write("/proc/self/oom_score_adj", "0")
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)
-    _wire_streams(paths)
+    wire_streams(paths)
 
 
-def _wire_streams(paths: Paths) -> None:
+def wire_streams(paths: Paths) -> None:
+    """Have 0 read nothing, and 1 and 2 write to zoned's log."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     log = os.open(journal.path(paths), flags, 0o600)

@@ -43,6 +43,11 @@ CHANGING = frozenset(
 WARM = READING | FOREGROUND | CHANGING
 """Everything else needs no warmth (plan, verify, schema, version, help) or is a mistake: it runs in place."""
 
+LIGHT = frozenset(
+    ("run", "exec", "list", "show", "wait", "create", "stop", "kill", "pause", "resume", "delete")
+)
+"""Leave their worker as it was, so that it can serve another client; all others use theirs up."""
+
 INTERNAL = "zoned"
 """The verb that is zoned itself: `zoned serve`, `zoned stop`, `zoned status`."""
 

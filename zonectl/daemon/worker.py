@@ -1,4 +1,4 @@
-"""A worker: one fork of zoned for one client, or for one thing that zoned itself wants done."""
+"""What a worker does with a client: it takes over the client's setting, runs the command, sends the status."""
 
 from __future__ import annotations
 
@@ -50,28 +50,28 @@ class Setting:
         journal.complain(self.paths, text)
 
 
-def serve(setting: Setting, sock: socket.socket) -> int:
-    """Serve the client at `sock`; returns when it has its exit status."""
+def serve(setting: Setting, sock: socket.socket) -> bool:
+    """Serve the client at `sock`; returns when it has its exit status: whether nothing out of the ordinary was."""
     sock.settimeout(HELLO_TIMEOUT_S)
     try:
         frame = protocol.receive(sock)
         if frame is None or frame.kind != protocol.HELLO:
-            return 0
+            return False
         hello = protocol.unpack_hello(frame.body)
     except (ProtocolError, TimeoutError) as error:
         setting.complain(f"a client was not understood: {error}")
-        return 0
+        return False
     if len(frame.descriptors) != 1 + len(hello.sent):
         setting.complain("a client did not send its descriptors")
-        return 0
+        return False
     sock.settimeout(None)
     if hello.version != zonectl.__version__.encode():
-        return _give_way(setting, sock, hello)
-    _Call(setting, sock, hello).run(frame)
-    return 0
+        _give_way(setting, sock, hello)
+        return False
+    return _Call(setting, sock, hello).run(frame)
 
 
-def _give_way(setting: Setting, sock: socket.socket, hello: Hello) -> int:
+def _give_way(setting: Setting, sock: socket.socket, hello: Hello) -> None:
     """Have zoned become the client's version; the client tries again."""
     try:
         setting.channel.outdated([os.fsdecode(word) for word in hello.program])
@@ -79,7 +79,6 @@ def _give_way(setting: Setting, sock: socket.socket, hello: Hello) -> int:
         setting.complain(str(error))
     with suppress(OSError):
         protocol.send(sock, protocol.VERSION)
-    return 0
 
 
 class _Call:
@@ -94,9 +93,10 @@ class _Call:
         self._sock = sock
         self._verb = ""
         self._caller = Caller(sock, "")
+        self._ordinary = False
 
-    def run(self, frame: Frame) -> None:
-        """Take over the client's setting, run the command, send the status."""
+    def run(self, frame: Frame) -> bool:
+        """Take over the client's setting, run the command, send the status: whether it ended as commands do."""
         protocol.send(self._sock, protocol.WELCOME)
         self._enter(frame)
         sys.argv = ["zonectl", *self._argv]
@@ -113,6 +113,7 @@ class _Call:
         else:
             status = self._command()
         self._caller.send(protocol.EXIT, b"%d" % (status & 0xFF))
+        return self._ordinary and self._verb in verbs.LIGHT
 
     def _enter(self, frame: Frame) -> None:
         cwd, *streams = frame.descriptors
@@ -133,6 +134,7 @@ class _Call:
             status = self._setting.jobs.command(self._argv, frontend=frontend, warden=warden)
             self._caller.hush()
             _flush()
+            self._ordinary = True
         except KeyboardInterrupt:
             status = 128 + signal.SIGINT
         except BrokenPipeError:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PR_SET_PDEATHSIG: Final = 1
+PR_GET_DUMPABLE: Final = 3
 PR_SET_DUMPABLE: Final = 4
 PR_SET_KEEPCAPS: Final = 8
 PR_CAPBSET_READ: Final = 23
@@ -25,6 +26,7 @@ PR_SET_CHILD_SUBREAPER: Final = 36
 PR_SET_NO_NEW_PRIVS: Final = 38
 PR_GET_NO_NEW_PRIVS: Final = 39
 PR_CAP_AMBIENT: Final = 47
+PR_CAP_AMBIENT_RAISE: Final = 2
 PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 
 SECBIT_NOROOT: Final = 1 << 0
@@ -86,6 +88,11 @@ def set_dumpable(on: bool) -> None:  # noqa: FBT001 - the kernel's own argument
     _prctl(PR_SET_DUMPABLE, int(on), 0, 0, 0, subject="PR_SET_DUMPABLE")
 
 
+def dumpable() -> bool:
+    """Whether `set_dumpable` is on; PR_GET_DUMPABLE."""
+    return _prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1
+
+
 def set_no_new_privs() -> None:
     """Gain nothing by exec from now on, for good; PR_SET_NO_NEW_PRIVS, Linux 3.5."""
     _prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, subject="PR_SET_NO_NEW_PRIVS")
@@ -129,6 +136,11 @@ def in_bounding(cap: int) -> bool | None:
 def ambient_clear() -> None:
     """Empty the ambient set; PR_CAP_AMBIENT_CLEAR_ALL, Linux 4.3."""
     _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, subject="PR_CAP_AMBIENT_CLEAR_ALL")
+
+
+def ambient_raise(cap: int) -> None:
+    """Put `cap`, which is permitted and inheritable, into the ambient set; PR_CAP_AMBIENT_RAISE, Linux 4.3."""
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0, subject=f"PR_CAP_AMBIENT_RAISE {cap}")
 
 
 def capget() -> Capabilities:

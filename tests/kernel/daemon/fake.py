@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import resource
 import signal
 import sys
 import termios
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from zonectl.store import logs, records
 from zonectl.store.paths import Paths
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from zonectl.kernel.process import ExitStatus
     from zonectl.model.instance import Instance
@@ -69,6 +71,7 @@ def _exec(words: list[str], frontend: Frontend) -> int:
     else:
         _pid, pidfd = _execute(words, frontend.streams())
     status = frontend.wait(pidfd, lambda signum: _deliver(pidfd, signum))
+    os.close(pidfd)
     return status.code
 
 
@@ -84,6 +87,7 @@ def _tell() -> None:
     umask = os.umask(0)
     os.umask(umask)
     told = {
+        "pid": os.getpid(),
         "argv": sys.argv[1:],
         "cwd": os.getcwd(),
         "environment": dict(os.environ),
@@ -95,6 +99,57 @@ def _tell() -> None:
         "cgroup": proc.cgroup_of("self"),
     }
     print(json.dumps(told))  # noqa: T201
+
+
+def _leave(what: str) -> None:
+    """Leave something behind in the process that a command runs in."""
+    kept.append(_LEFT[what]())
+
+
+def _leave_child() -> int:
+    pid, pidfd = process.fork()
+    if pid == 0:
+        os._exit(0)
+    os.close(pidfd)
+    return pid
+
+
+def _leave_limit() -> None:
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard - 1, hard - 1))
+
+
+def _leave_thread() -> None:
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+kept: list[object] = []
+_LEFT: dict[str, Callable[[], object]] = {
+    "a descriptor": lambda: os.open("/", os.O_RDONLY),
+    "a child": _leave_child,
+    "a thread": _leave_thread,
+    "a handler": lambda: signal.signal(signal.SIGUSR1, lambda *_: None),
+    "an ignored signal": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+    "a blocked signal": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]),
+    "a timer": lambda: signal.setitimer(signal.ITIMER_REAL, 1000),
+    "a lower limit": _leave_limit,
+    "another priority": lambda: os.nice(1),
+    "another namespace": lambda: process.unshare(process.CLONE_NEWUTS),
+    "no dumps": lambda: process.set_dumpable(False),
+    "no new privileges": process.set_no_new_privs,
+    "fewer processors": lambda: os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]),
+    "another group": lambda: os.setgroups([12345]),
+    "another root": lambda: os.chroot("/tmp"),
+    "memory": lambda: bytearray(b"x") * (32 << 20),
+    "a session": os.setsid,
+    "an error": lambda: 1 / 0,
+    "an exit": lambda: sys.exit(3),
+    "a folder": lambda: os.chdir("/proc"),
+    "a umask": lambda: os.umask(0),
+    "a variable": lambda: os.environ.update(LEFT="behind"),
+    "streams": lambda: setattr(sys, "stdout", sys.stderr),
+    "nothing": lambda: None,
+}
 
 
 class FakeJobs:
@@ -174,6 +229,10 @@ class FakeJobs:
                 print("asked", input("sure? "), sys.stdin.isatty())  # noqa: T201
             case ["image"]:
                 print("x" * 300_000)  # noqa: T201
+            case ["create", what]:
+                _leave(what)
+            case ["delete"]:
+                print("x" * 300_000 + "SECRET", end="")  # noqa: T201
             case ["set"]:
                 raise RuntimeError("what nobody thought of")
             case ["exec" | "run", *rest]:

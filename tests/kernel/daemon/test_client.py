@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.kernel.daemon.rig import until
+from zonectl.kernel import proc
 
 if TYPE_CHECKING:
     from tests.kernel.daemon.rig import Rig
@@ -63,8 +64,9 @@ def test_the_worker_has_the_callers_setting(warm: Rig, tmp_path: Path) -> None:
 def test_a_worker_has_no_descriptor_of_zoneds(warm: Rig) -> None:
     fds = _told(warm)["fds"]
     assert isinstance(fds, dict)
-    # The client's socket and that for handing over.
-    assert sorted(link.split(":")[0] for fd, link in fds.items() if int(fd) > 2) == ["socket", "socket"]
+    # The client's socket, that for handing over, and the pipe by which zoned hears that there is a client.
+    links = sorted(link.split(":")[0] for fd, link in fds.items() if int(fd) > 2)
+    assert links == ["pipe", "socket", "socket"]
 
 
 def test_a_removed_working_directory_is_passed(warm: Rig, tmp_path: Path) -> None:
@@ -241,9 +243,9 @@ def test_a_killed_worker_is_told(warm: Rig) -> None:
 def test_two_first_commands_make_one_zoned(rig: Rig) -> None:
     clients = [rig.popen("exec", "true") for _ in range(4)]
     assert [client.wait(30) for client in clients] == [0] * 4
-    count = sum(_is_zoned(rig, entry) for entry in os.listdir("/proc") if entry.isdecimal())
-    # zoned itself, its logger and its spare worker, which are forks.
-    assert count == 3
+    family = {int(entry) for entry in os.listdir("/proc") if entry.isdecimal() and _is_zoned(rig, entry)}
+    # All others are forks of the one.
+    assert {pid for pid in family if proc.parent_pid(pid) not in family} == {rig.zoned()}
 
 
 def _is_zoned(rig: Rig, pid: str) -> bool:

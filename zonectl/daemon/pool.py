@@ -1,0 +1,202 @@
+"""The workers that wait for a client: forked before one comes, and used again while nothing sticks to them.
+
+Each waits in accept(2), of which zoned itself does nothing. When it has a client it says so, and zoned sees to it that
+another one waits. It gives the listening socket up meanwhile: a worker that outlives zoned must not keep the next one
+from being started. When the client is served and the worker is as it was before (`zonectl.daemon.slate`), it asks
+zoned for that socket again; zoned refuses when it leaves, when enough others wait, and when it did not fork the worker.
+
+Dismissed by SIGUSR2, or when zoned is killed, a worker exits if it has no client, and finishes its work if it has.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from zonectl.daemon.offspring import fork
+from zonectl.daemon.slate import Slate
+from zonectl.errors import DaemonError
+from zonectl.kernel import sockets
+from zonectl.kernel.attributes import set_pdeathsig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from zonectl.daemon.worker import Setting
+    from zonectl.kernel.pump import Loop
+
+WAITING = 2
+"""How many workers wait at most: each costs 9 MiB of PSS, and two commands at once are served without a fork."""
+
+SICKLY_S = 0.1
+"""A worker that dies sooner, with no client, has a reason that the next one may have too."""
+
+PAUSE_S = 1.0
+_PID_BYTES = 8
+
+
+class Pool:
+    """The workers of a zoned that wait; `serve` is what one does with its client, and says whether it may go on.
+
+    `taken` is called with the pid of a worker that has a client.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        setting: Setting,
+        *,
+        serve: Callable[[socket.socket], bool],
+        taken: Callable[[int], None],
+    ) -> None:
+        self._listener = listener
+        self._setting = setting
+        self._serve = serve
+        self._taken = taken
+        self._hired: dict[int, float] = {}
+        self._engaged: set[int] = set()
+        self._reader = self._writer = -1
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a client."""
+        return len(self._hired)
+
+    def watch(self, loop: Loop) -> None:
+        """Hear from workers by way of `loop`."""
+        os.set_blocking(self._listener.fileno(), True)
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        loop.watch(self._reader, select.POLLIN, self.hear)
+
+    def hire(self) -> None:
+        """Fork a worker."""
+        zoned = os.getpid()
+        keep = (self._listener.fileno(), self._writer, self._setting.channel.fileno())
+        attendant = Attendant(self._listener, self._writer, self._setting, serve=self._serve)
+        pid = fork(lambda: attendant.attend(zoned), keep=keep)
+        self._hired[pid] = time.monotonic()
+
+    def dismiss(self) -> None:
+        """Have those who wait exit; one that gets a client at this very moment says so instead."""
+        for pid in self._hired:
+            os.kill(pid, signal.SIGUSR2)
+
+    def hear(self) -> None:
+        """Take note of clients that workers have."""
+        try:
+            said = os.read(self._reader, 64 * _PID_BYTES)
+        except BlockingIOError:
+            return
+        for first in range(0, len(said), _PID_BYTES):
+            pid = int(said[first : first + _PID_BYTES])
+            if self._hired.pop(pid, None) is not None:
+                self._engaged.add(pid)
+                self._taken(pid)
+
+    def take_back(self, pid: int) -> socket.socket | None:
+        """Let a worker that has served its client wait for another: the socket to lend it, or None for it to exit."""
+        # What it asks may overtake what it has said.
+        self.hear()
+        if pid not in self._engaged or len(self._hired) >= WAITING:
+            return None
+        self._engaged.remove(pid)
+        self._hired[pid] = time.monotonic() - SICKLY_S
+        return self._listener
+
+    def mourn(self, pid: int) -> float | None:
+        """A child has ended: in how many seconds to hire another in its place; None if it did not wait."""
+        self._engaged.discard(pid)
+        hired_at = self._hired.pop(pid, None)
+        if hired_at is None:
+            return None
+        return PAUSE_S if time.monotonic() - hired_at < SICKLY_S else 0.0
+
+
+class Attendant:
+    """A worker's own life: it waits, serves, and waits again while it may."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        writer: int,
+        setting: Setting,
+        *,
+        serve: Callable[[socket.socket], bool],
+    ) -> None:
+        self._listener = listener
+        self._writer = writer
+        self._setting = setting
+        self._serve = serve
+        self._engaged = False
+
+    def attend(self, zoned: int) -> int:
+        """Wait for clients of our own user, and serve them; returns when zoned wants no more of us."""
+        signal.signal(signal.SIGUSR2, self._dismissed)
+        set_pdeathsig(signal.SIGUSR2)
+        if os.getppid() != zoned:
+            return 0
+        self._rehearse(self._setting.jobs.rehearsal())
+        slate = Slate(self._setting, without=self._listener.fileno())
+        while self._serve_one(slate):
+            pass
+        return 0
+
+    def _serve_one(self, slate: Slate) -> bool:
+        """Serve the next client; whether to serve another."""
+        sock = self._client()
+        # A dismissal until here ends the connection before the welcome, and the client tries again.
+        self._engaged = True
+        set_pdeathsig(0)
+        self._tell()
+        with sock:
+            ordinary = self._serve(sock)
+        if not ordinary or not slate.wipe():
+            return False
+        # Before the question: if zoned ends behind it, we hear of that.
+        set_pdeathsig(signal.SIGUSR2)
+        self._engaged = False
+        return self._ask_for_more()
+
+    def _dismissed(self, _signum: int, _frame: object) -> None:
+        if not self._engaged:
+            os._exit(0)
+
+    def _rehearse(self, parts: Iterable[Callable[[], object]]) -> None:
+        """Write to the pages that a command will write to, until there is a client."""
+        for part in parts:
+            if _readable(self._listener):
+                return
+            with suppress(Exception):  # the command will say what is wrong
+                part()
+
+    def _client(self) -> socket.socket:
+        while True:
+            sock, _address = self._listener.accept()
+            _pid, uid, _gid = sockets.peer_credentials(sock)
+            if uid == os.geteuid():
+                return sock
+            sock.close()
+
+    def _tell(self) -> None:
+        with suppress(OSError):  # zoned was killed just now
+            os.write(self._writer, b"%*d" % (_PID_BYTES, os.getpid()))
+        self._listener.close()
+
+    def _ask_for_more(self) -> bool:
+        try:
+            fd = self._setting.channel.again()
+        except DaemonError:
+            return False
+        self._listener = socket.socket(fileno=fd)
+        return True
+
+
+def _readable(sock: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
