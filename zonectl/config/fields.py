@@ -8,6 +8,7 @@ from zonectl.config.network_fields import NETWORK
 from zonectl.config.paths import HostPath, ZonePath
 from zonectl.config.quantities import Duration, FileMode, Size
 from zonectl.config.resource_fields import RESOURCES
+from zonectl.config.security_fields import CAPABILITIES
 from zonectl.config.tables import ExactlyOne, Field, ListOf, MapOf, Table, Tables, Variant
 from zonectl.model.config import (
     MountConfig,
@@ -158,6 +159,7 @@ _MOUNT = Table(
 _SECURITY = Table(
     SecurityConfig,
     (
+        CAPABILITIES,
         Field(
             key="no_new_privs",
             kind=Boolean(),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zonectl.config.addresses import first_host
 from zonectl.config.walker import Finding
+from zonectl.model.capabilities import SETS, grant, mask
 from zonectl.model.config import MountConfig, MountKind, NetworkConfig, NetworkMode, RootMode
 from zonectl.model.units import format_duration, format_size, parse_size
 
@@ -233,6 +234,25 @@ def idle_mount(draft: Draft) -> Iterator[Finding]:
             yield Finding(("mount", index, key), f'means nothing with type = "{mount.kind.value}"')
 
 
+def capability_words(draft: Draft) -> Iterator[Finding]:
+    """`capabilities` start from at most one named set; what `!` removes is there, and is not also added."""
+    words = draft.config.security.capabilities
+    kept = (word for word in words if not word.startswith("!"))
+    there = grant(kept, manages=draft.config.manages_system).granted
+    about = (("command",), ("namespaces", "user"))
+    for index, word in enumerate(words):
+        path = ("security", "capabilities", index)
+        earlier = next((other for other in words[:index] if other in SETS), None)
+        if word in SETS and earlier:
+            yield Finding(
+                path, f'"{word}" cannot stand beside "{earlier}": one set is where the others start'
+            )
+        elif word[1:] in words:
+            yield Finding(path, f'contradicts "{word[1:]}"')
+        elif word.startswith("!") and not mask((word[1:],)) & there:
+            yield Finding(path, f"there is no {word[1:]} to remove", about=about)
+
+
 def _covers(folder: str, path: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
@@ -254,6 +274,7 @@ RULES = (
     mount_targets,
     mount_order,
     idle_mount,
+    capability_words,
 )
 
 

@@ -36,7 +36,14 @@ def host_facts() -> HostFacts:
         online_cpus=_text("/sys/devices/system/cpu/online").strip(),
         page_sizes=tuple(page_size(name) for name in sorted(_names(HUGE_PAGES), key=_pages_kib)),
         mqueue=any(mount.fstype == "mqueue" and mount.target == "/dev/mqueue" for mount in mounts),
+        capabilities=_bounding(),
     )
+
+
+def _bounding() -> int:
+    """The capabilities that this process and its children can have; none where /proc does not say."""
+    sets = proc.capability_sets("self")
+    return sets.bounding if sets else 0
 
 
 def kernel_version(release: str) -> tuple[int, int]:

@@ -7,6 +7,8 @@ from enum import Enum
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING, TypeAlias
 
+from zonectl.model.capabilities import MANAGERS, Grant, grant
+
 if TYPE_CHECKING:
     from zonectl.model.names import ZoneName
 
@@ -147,8 +149,9 @@ class MountConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityConfig:
-    """`[security]`."""
+    """`[security]`: `capabilities` are the words of the zone file, which `model.capabilities.grant` reads."""
 
+    capabilities: tuple[str, ...] = ("default",)
     no_new_privs: bool = False
 
 
@@ -175,3 +178,13 @@ class ZoneConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     mounts: tuple[MountConfig, ...] = ()
     security: SecurityConfig = field(default_factory=SecurityConfig)
+
+    @property
+    def granted(self) -> Grant:
+        """The capabilities of the zone's processes; `default` is `system` where `manages_system`."""
+        return grant(self.security.capabilities, manages=self.manages_system)
+
+    @property
+    def manages_system(self) -> bool:
+        """Whether the zone's program is the manager of a system of its own ids."""
+        return self.namespaces.user and bool(self.command) and self.command[0].rpartition("/")[2] in MANAGERS

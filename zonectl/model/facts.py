@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from zonectl.model.capabilities import ALL
+
 
 class CgroupLayout(Enum):
     """How the host's control groups are mounted (cgroups(7))."""
@@ -49,7 +51,8 @@ class Probe:
 class HostFacts:
     """What the host can do. `kernel` is (major, minor); `namespaces` the kinds in /proc/self/ns.
 
-    `page_sizes` are those of huge pages ("2MB"); `mqueue` says whether POSIX message queues are mounted at /dev/mqueue.
+    `page_sizes` are those of huge pages ("2MB"); `mqueue` says whether POSIX message queues are mounted at /dev/mqueue;
+    `capabilities` are those that zonectl itself can have (the mask of its bounding set).
     """
 
     kernel: tuple[int, int] = (0, 0)
@@ -61,4 +64,5 @@ class HostFacts:
     online_cpus: str = ""
     page_sizes: tuple[str, ...] = ()
     mqueue: bool = False
+    capabilities: int = ALL
     probes: tuple[Probe, ...] = ()

@@ -87,7 +87,7 @@ def plan(
         trees=namespace_steps.tree_steps(config, binding, facts),
         links=network_steps.host_steps(config.network, instance, binding) if veth else (),
         inside=(*inside, *wired, namespace_steps.switch_step(config)),
-        restrict=security_steps.restrict_step(config),
+        restrict=security_steps.restrict_step(config, facts),
         execute=security_steps.execute_step(config),
         cgroup=f"{group}/payload" if group else "",
         warnings=warnings,

@@ -71,7 +71,7 @@ def execute(context: Context, name: str, request: Request, *, frontend: Frontend
         live=found.live,
         request=request,
         env=(*config.env, *request.env),
-        restrict=restrict_step(config, user=request.user, workdir=request.workdir),
+        restrict=restrict_step(config, context.facts, user=request.user, workdir=request.workdir),
         streams=(None, None, None) if request.terminal_type else frontend.streams(),
         window=frontend.window if request.terminal_type else None,
     )

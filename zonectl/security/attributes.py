@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from zonectl.errors import SyscallError, ZonectlError
 from zonectl.kernel import attributes
+from zonectl.model.capabilities import SYS_ADMIN
 from zonectl.security import capabilities
 
 if TYPE_CHECKING:
@@ -17,9 +18,16 @@ if TYPE_CHECKING:
 def apply(step: Restrict, account: Account) -> None:
     """Take every restriction of `step` and become `account`. What cannot be applied stops the process.
 
-    The order matters: the bounding set needs CAP_SETPCAP, groups need CAP_SETGID, both lost with uid 0; the working
-    directory is entered as the user, so that nothing is shown that the user may not see; and verified, so that no
-    directory of the host's can be it (CVE-2024-21626).
+    The order, and its reasons:
+
+    1. umask: asks for nothing.
+    2. The bounding set, while CAP_SETPCAP is there; securebits.
+    3. Groups, then the group id, then the user id: each needs a capability that the next step may take.
+    4. The capabilities of that user: after the ids, whose change would clear them.
+    5. The working directory, as the user, so that nothing is shown that the user may not see; and verified, so that
+       no directory of the host's can be it (CVE-2024-21626).
+    6. no_new_privs. Without it, CAP_SYS_ADMIN is kept until the execve, which takes it: a filter of system calls can
+       be loaded by its holder alone (seccomp(2)).
 
     Raises:
         SyscallError: a restriction cannot be applied.
@@ -27,21 +35,20 @@ def apply(step: Restrict, account: Account) -> None:
 
     """
     os.umask(step.umask)
-    if not step.own_ids:
-        _bound()
+    capabilities.bound(step.capabilities)
     attributes.setgroups(account.groups)
     attributes.setresgid(account.gid, account.gid, account.gid)
     attributes.setresuid(account.uid, account.uid, account.uid)
+    _take_capabilities(step, account)
     _change_directory(step.workdir)
     if step.no_new_privs:
         attributes.set_no_new_privs()
 
 
-def _bound() -> None:
-    try:
-        capabilities.bound(capabilities.SHARED_IDS)
-    except OSError as error:
-        raise SyscallError("prctl", error.errno or 0, "PR_CAPBSET_DROP") from error
+def _take_capabilities(step: Restrict, account: Account) -> None:
+    """Root has all that the zone's processes may have; anybody else what the zone file grants by name."""
+    held, ambient = (step.ambient, step.ambient) if account.uid else (step.capabilities, 0)
+    capabilities.hold(held, ambient=ambient, until_execve=0 if step.no_new_privs else SYS_ADMIN)
 
 
 def _change_directory(workdir: str) -> None:

@@ -1,53 +1,59 @@
-"""Which capabilities a zone's processes can ever have (capabilities(7)).
+"""Giving this process the capabilities of a zone's (capabilities(7)), exactly, for root and for others.
 
-In a user namespace of its own a zone's root has all of them, over the zone alone. A zone that shares the host's ids
-is held to those that do not reach past its namespaces.
+What a program has after execve(2) follows from three sets: root has the bounding set, anybody else the ambient set, and
+the inheritable set adds to either what an unwary file grants (CVE-2022-24769), so that it holds the ambient set alone.
 """
 
 from __future__ import annotations
 
+from itertools import count
+
 import prctl
 
+from zonectl.errors import SyscallError
 from zonectl.kernel import attributes
-
-CHECKPOINT_RESTORE = 40
-"""CAP_CHECKPOINT_RESTORE, the one capability that python-prctl 1.8 has no name for."""
-
-SHARED_IDS = frozenset(
-    {
-        "chown",
-        "dac_override",
-        "fowner",
-        "fsetid",
-        "kill",
-        "net_bind_service",
-        "net_raw",
-        "setfcap",
-        "setgid",
-        "setpcap",
-        "setuid",
-        "sys_chroot",
-    }
-)
-"""What a zone keeps that shares the host's ids: what programs in a root need, and nothing that changes the host."""
+from zonectl.model.capabilities import ALL, NAMES, bits
 
 
-def bound(kept: frozenset[str]) -> None:
-    """Let this process have no capability but `kept` (lower case, without CAP_) once it has executed a program.
+def bound(kept: int) -> None:
+    """Let no program that this process executes have a capability outside of the set `kept`.
 
-    The bounding set alone does not do that: what zonectl's caller left in the inheritable set a program of root's
-    would get past it (CVE-2022-24769).
+    Securebits go back to the kernel's own: without NOROOT, so that root of the zone is root, and set-user-ID programs
+    work; KEEP_CAPS, which every execve clears, holds the permitted set over the change of ids that follows.
 
     Raises:
-        OSError: a capability cannot be dropped.
-        SyscallError: likewise.
+        SyscallError: a capability cannot be dropped: this process lacks CAP_SETPCAP.
 
     """
-    for name in prctl.ALL_CAP_NAMES:
-        if name not in kept and getattr(prctl.capbset, name):
-            prctl.capbset_drop(getattr(prctl, f"CAP_{name.upper()}"))
-    if "checkpoint_restore" not in kept and attributes.in_bounding(CHECKPOINT_RESTORE):
-        attributes.drop_bounding(CHECKPOINT_RESTORE)
+    try:
+        # Dropping what is not there is no error, and costs less than asking first.
+        for bit in bits(ALL & ~kept):
+            prctl.capbset_drop(bit)
+    except OSError as error:
+        raise SyscallError("prctl", error.errno or 0, "PR_CAPBSET_DROP") from error
+    _drop_unknown()
+    attributes.set_securebits(attributes.SECBIT_KEEP_CAPS)
+
+
+def _drop_unknown() -> None:
+    """Drop those that the kernel has and zonectl has no name for."""
+    for bit in count(len(NAMES)):
+        if attributes.in_bounding(bit) is None:
+            return
+        attributes.drop_bounding(bit)
+
+
+def hold(held: int, *, ambient: int = 0, until_execve: int = 0) -> None:
+    """Have the set `held` now, and `ambient` (part of it) in what this process executes, whoever it is.
+
+    Those in `until_execve` are there as well until this process executes a program, when the effective and permitted
+    sets are made anew from the bounding and the ambient set.
+
+    Raises:
+        SyscallError: EPERM, this process does not have one of them.
+
+    """
     attributes.ambient_clear()
-    held = attributes.capget()
-    attributes.capset(held.effective, held.permitted, 0)
+    attributes.capset(held | until_execve, held | until_execve, ambient)
+    for bit in bits(ambient):
+        attributes.ambient_raise(bit)

@@ -5,49 +5,59 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from zonectl.errors import HostLacks
+from zonectl.model import capabilities
 from zonectl.model.steps import Call, Side
 
 if TYPE_CHECKING:
     from zonectl.model.config import ZoneConfig
+    from zonectl.model.facts import HostFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restrict:
     """Apply every restriction and become `user`: the one step that init and each exec have in common.
 
-    `own_ids` says whether the zone has a user namespace of its own, and so keeps all capabilities over itself.
+    `capabilities` are the most that any process of the zone can have, and all that root has; `ambient` those of them
+    that a user other than root has too (masks of `model.capabilities`).
     """
 
     user: str
-    own_ids: bool
-    no_new_privs: bool
     workdir: str
+    capabilities: int
+    ambient: int = 0
+    no_new_privs: bool = False
     umask: int = 0o022
     side: Side = Side.INSIDE
 
     @property
     def summary(self) -> str:
         """What it achieves."""
-        return f"become {self.user}" + (", for good" if self.no_new_privs else "")
+        kept = capabilities.words(self.capabilities)
+        return f"become {self.user}, with {kept}" + (", for good" if self.no_new_privs else "")
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """The bounding set while it may still be changed, ids, the directory as that user, no_new_privs at the end."""
-        dropped = (
-            Call(name="prctl", target="init", detail="PR_CAPBSET_DROP", man="capabilities(7)"),
-            Call(name="prctl", target="init", detail="PR_CAP_AMBIENT_CLEAR_ALL", man="capabilities(7)"),
-            Call(name="capset", target="init", detail="inheritable: none", man="capabilities(7)"),
-        )
-        last = Call(name="prctl", target="init", detail="PR_SET_NO_NEW_PRIVS", man="prctl(2)")
+        """In the order of `attributes.apply`, which says why."""
+        who = f"of {self.user}"
+        last = _prctl("PR_SET_NO_NEW_PRIVS", man="prctl(2)")
         return (
             Call(name="umask", target="init", detail=f"{self.umask:04o}", man="umask(2)"),
-            *(() if self.own_ids else dropped),
-            Call(name="setgroups", target="init", detail=f"of {self.user}", man="setgroups(2)"),
-            Call(name="setresgid", target="init", detail=f"of {self.user}", man="setresuid(2)"),
-            Call(name="setresuid", target="init", detail=f"of {self.user}", man="setresuid(2)"),
+            *((_prctl("PR_CAPBSET_DROP"),) if self.capabilities != capabilities.ALL else ()),
+            _prctl("PR_SET_SECUREBITS"),
+            Call(name="setgroups", target="init", detail=who, man="setgroups(2)"),
+            Call(name="setresgid", target="init", detail=who, man="setresuid(2)"),
+            Call(name="setresuid", target="init", detail=who, man="setresuid(2)"),
+            _prctl("PR_CAP_AMBIENT_CLEAR_ALL"),
+            Call(name="capset", target="init", detail=who, man="capset(2)"),
+            *((_prctl("PR_CAP_AMBIENT_RAISE", when=f"{self.user} is not root"),) if self.ambient else ()),
             Call(name="chdir", target=self.workdir, man="chdir(2)"),
             *((last,) if self.no_new_privs else ()),
         )
+
+
+def _prctl(option: str, *, man: str = "capabilities(7)", when: str = "") -> Call:
+    return Call(name="prctl", target="init", detail=option, man=man, when=when)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +86,35 @@ class Execute:
         return (Call(name="close_range", target="init", detail=detail, man="close_range(2)"), last)
 
 
-def restrict_step(config: ZoneConfig, *, user: str | None = None, workdir: str | None = None) -> Restrict:
-    """What restricts a process of the zone; `user` and `workdir` replace the zone file's for an exec."""
+def restrict_step(
+    config: ZoneConfig, facts: HostFacts, *, user: str | None = None, workdir: str | None = None
+) -> Restrict:
+    """What restricts a process of the zone; `user` and `workdir` replace the zone file's for an exec.
+
+    Raises:
+        HostLacks: the zone file grants a capability by name that this host cannot.
+
+    """
+    granted = _granted(config, facts)
     return Restrict(
         user=user or config.user,
-        own_ids=config.namespaces.user,
-        no_new_privs=config.security.no_new_privs,
         workdir=workdir or config.workdir,
+        capabilities=granted.granted,
+        ambient=granted.named,
+        no_new_privs=config.security.no_new_privs,
     )
+
+
+def _granted(config: ZoneConfig, facts: HostFacts) -> capabilities.Grant:
+    """In a user namespace of its own a zone's root starts with all of them; otherwise with those that zonectl has."""
+    meant = config.granted
+    if config.namespaces.user:
+        return meant
+    if missing := capabilities.names(meant.named & ~facts.capabilities):
+        msg = f"security.capabilities: zonectl itself does not have {', '.join(missing)}"
+        hint = 'take it out, or give the zone ids of its own: namespaces.user = "auto"'
+        raise HostLacks(msg, hint=hint)
+    return meant._replace(granted=meant.granted & facts.capabilities)
 
 
 def execute_step(config: ZoneConfig) -> Execute:

@@ -81,6 +81,16 @@ _LINE = re.compile(r"(\d+) +(?:(\w+)\((.*)|<\.\.\. (\w+) resumed>(.*))")
 _RETURNED = re.compile(r"(.*)\) += (-?\d+|0x[0-9a-f]+)(?:<([^>]*)>)?")
 _DESCRIPTOR = re.compile(r"(AT_FDCWD|\d+)<(.*)>")
 _MESSAGES = re.compile(r"nlmsg_type=(RTM_\w+|0x[0-9a-f]+)")
+_OPTIONS = frozenset(
+    {
+        "PR_CAPBSET_DROP",
+        "PR_SET_SECUREBITS",
+        "PR_CAP_AMBIENT_CLEAR_ALL",
+        "PR_CAP_AMBIENT_RAISE",
+        "PR_SET_NO_NEW_PRIVS",
+    }
+)
+"""Of prctl(2): those that a plan names."""
 _MESSAGE_NAMES = {
     "0x10": "RTM_NEWLINK",
     "0x14": "RTM_NEWADDR",
@@ -380,12 +390,11 @@ class Reader:
 
     def _prctl(self, raw: Raw) -> Iterable[Seen]:
         option = raw.arguments[1] if raw.arguments[0] == "PR_CAP_AMBIENT" else raw.arguments[0]
-        if option in {"PR_CAPBSET_DROP", "PR_CAP_AMBIENT_CLEAR_ALL", "PR_SET_NO_NEW_PRIVS"}:
+        if option in _OPTIONS:
             yield Seen("prctl", "init", option)
 
     def _capset(self, raw: Raw) -> Iterable[Seen]:
-        empty = "inheritable=0}" in raw.arguments[1]
-        yield Seen("capset", "init", "inheritable: none" if empty else raw.arguments[1])
+        yield Seen("capset", "init", raw.arguments[1])
 
     def _close_range(self, raw: Raw) -> Iterable[Seen]:
         if raw.arguments[2] == "CLOSE_RANGE_CLOEXEC":

@@ -187,6 +187,14 @@ def _resources(draw: st.DrawFn) -> Any:
     )
 
 
+_removable = st.lists(st.sampled_from(["!chown", "!net_raw", "!kill"]), unique=True)
+_addable = st.lists(st.sampled_from(["sys_nice", "sys_admin", "bpf", "setuid"]), unique=True)
+capability_words = st.one_of(
+    st.tuples(st.sampled_from(["default", "system", "all"]).map(lambda word: [word]), _addable, _removable),
+    st.tuples(st.just(["none"]), _addable),
+).map(lambda parts: tuple(word for words in parts for word in words))
+
+
 @st.composite
 def configs(draw: st.DrawFn) -> ZoneConfig:
     """Configurations that obey every rule."""
@@ -207,7 +215,9 @@ def configs(draw: st.DrawFn) -> ZoneConfig:
         resources=draw(_resources()),
         network=network,
         mounts=draw(_mounts()),
-        security=_inner("security").model(**draw(part(_inner("security")))),
+        security=_inner("security").model(
+            **draw(part(_inner("security"), "capabilities")), capabilities=draw(capability_words)
+        ),
     )
 
 
