@@ -215,6 +215,13 @@ def fs_magic(fd: int) -> int:
     return int(buffer.f_type)
 
 
+def mount_id(fd: int) -> int:
+    """The number of the mount that `fd` is on, as in mountinfo; proc_pid_fdinfo(5), Linux 3.15."""
+    with open(f"/proc/self/fdinfo/{fd}", "rb", buffering=0) as file:
+        fields = dict(line.split(b":", 1) for line in (file.readall() or b"").splitlines())
+    return int(fields[b"mnt_id"])
+
+
 def _configure(fd: int, command: int, key: str | None = None, value: bytes | None = None) -> None:
     try:
         _fsconfig(fd, command, c_text_or_null(key), value, 0)

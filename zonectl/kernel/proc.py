@@ -110,6 +110,12 @@ def process_state(pid: int) -> str | None:
     return fields[0] if fields else None
 
 
+def nice(pid: int) -> int | None:
+    """The nice value of the process; None when it is gone."""
+    fields = _stat_fields(pid)
+    return int(fields[16]) if fields else None
+
+
 def _stat_fields(pid: int) -> list[str] | None:
     """Fields 3 (state) and later of /proc/PID/stat; field 2, the name, may itself hold ") " (proc_pid_stat(5))."""
     text = read(pid, "stat")

@@ -98,6 +98,17 @@ class Link:
     master: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """How a port of a bridge is guarded, as the kernel tells of it; see `guard_port`. `group` is the link's."""
+
+    group: int
+    locked: bool
+    isolated: bool
+    learning: bool
+    unicast_flood: bool
+
+
 def make_veth(
     link: str, *, master: int, group: int, peer: str, mac: str, netns_fd: int, mtu: int | None
 ) -> Request:
@@ -187,6 +198,22 @@ def parse_link(payload: bytes) -> Link:
         kind=_string(info.get(_IFLA_INFO_KIND, b"")),
         alias=_string(found.get(_IFLA_IFALIAS, b"")),
         master=_U32.unpack(master)[0] if master else None,
+    )
+
+
+def parse_port(payload: bytes) -> Port | None:
+    """The port that a RTM_NEWLINK message tells of; None where the link is a port of no bridge."""
+    found = attributes(payload, _IFINFOMSG.size)
+    info = attributes(found.get(_IFLA_LINKINFO, b""))
+    data = attributes(info.get(_IFLA_INFO_SLAVE_DATA, b""))
+    if _string(info.get(_IFLA_INFO_SLAVE_KIND, b"")) != "bridge":
+        return None
+    return Port(
+        group=_U32.unpack(found.get(_IFLA_GROUP, bytes(4)))[0],
+        locked=data.get(_IFLA_BRPORT_LOCKED) == b"\1",
+        isolated=data.get(_IFLA_BRPORT_ISOLATED) == b"\1",
+        learning=data.get(_IFLA_BRPORT_LEARNING) != b"\0",
+        unicast_flood=data.get(_IFLA_BRPORT_UNICAST_FLOOD) != b"\0",
     )
 
 
