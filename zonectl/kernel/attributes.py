@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PR_SET_PDEATHSIG: Final = 1
+PR_GET_DUMPABLE: Final = 3
 PR_SET_DUMPABLE: Final = 4
 PR_SET_KEEPCAPS: Final = 8
 PR_CAPBSET_READ: Final = 23
@@ -85,6 +86,11 @@ def set_child_subreaper() -> None:
 def set_dumpable(on: bool) -> None:  # noqa: FBT001 - the kernel's own argument
     """Whether others may trace us and open /proc/self's links; PR_SET_DUMPABLE, Linux 2.3.20."""
     _prctl(PR_SET_DUMPABLE, int(on), 0, 0, 0, subject="PR_SET_DUMPABLE")
+
+
+def dumpable() -> bool:
+    """Whether `set_dumpable` is on; PR_GET_DUMPABLE."""
+    return _prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1
 
 
 def set_no_new_privs() -> None:
