@@ -12,6 +12,7 @@ from zonectl.config.security_fields import CAPABILITIES
 from zonectl.config.tables import ExactlyOne, Field, ListOf, MapOf, Table, Tables, Variant
 from zonectl.model.config import (
     MountConfig,
+from zonectl.model import masks
     MountKind,
     NamespacesConfig,
     Restart,
@@ -168,6 +169,14 @@ _SECURITY = Table(
         ),
     ),
 )
+        SECCOMP,
+        NESTING,
+        Field(
+            key="unmask",
+            kind=ListOf(Choice(tuple((path, path) for path in (*masks.KEPT, masks.ALL))), unique=True),
+            text="What is shown of /proc and /sys that zones do not see, or is made writable; `all` shows all of it.",
+            example='["/proc/interrupts"]',
+        ),
 
 ZONE = Table(
     ZoneConfig,

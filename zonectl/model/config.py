@@ -158,6 +158,53 @@ class SecurityConfig:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneConfig:
     """A whole zone file."""
+    unmask: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsConfig:
+    """`[limits]`: what is None is `limits.DEFAULTS`. The attributes are the kernel's names, one of which Python has."""
+
+    cpu_: Limit | None = None
+    fsize_: Limit | None = None
+    data_: Limit | None = None
+    stack_: Limit | None = None
+    core_: Limit | None = None
+    rss_: Limit | None = None
+    nproc_: Limit | None = None
+    nofile_: Limit | None = None
+    memlock_: Limit | None = None
+    as_: Limit | None = None
+    locks_: Limit | None = None
+    sigpending_: Limit | None = None
+    msgqueue_: Limit | None = None
+    nice_: Limit | None = None
+    rtprio_: Limit | None = None
+    rttime_: Limit | None = None
+
+    def declared(self) -> dict[str, Limit]:
+        """The limits that the zone file names."""
+        return {name: limit for name in LIMIT_NAMES if (limit := getattr(self, f"{name}_")) is not None}
+
+
+class Scheduler(Enum):
+    """The scheduling policies of sched(7) that a zone can have; `INHERIT` is that of zonectl's caller."""
+
+    OTHER = "other"
+    BATCH = "batch"
+    IDLE = "idle"
+    INHERIT = "inherit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessConfig:
+    """`[process]`: what every process of the zone starts with. `affinity` None is all processors."""
+
+    umask: int = 0o022
+    nice: int | None = None
+    oom_score_adj: int | None = None
+    affinity: str | None = None
+    scheduler: Scheduler = Scheduler.OTHER
 
     name: ZoneName
     command: tuple[str, ...] = ("/bin/sh",)

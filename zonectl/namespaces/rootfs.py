@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from zonectl.errors import SyscallError, ZonectlError
 from zonectl.kernel import mount, path
+from zonectl.namespaces import masks
+from zonectl.namespaces.scaffold import Scaffold
 from zonectl.namespaces.steps.contents import MakeDevices, MountFilesystem, PlaceFiles
+from zonectl.namespaces.steps.masks import KERNEL_MOUNTS, MaskPaths
 from zonectl.namespaces.steps.mounts import (
     FILES,
     STAGING,
@@ -28,13 +31,15 @@ from zonectl.namespaces.steps.mounts import (
     Unmount,
     UseTree,
 )
+from zonectl.namespaces.steps.scaffold import EnterScaffold, LockMounts
 from zonectl.namespaces.trees import attribute_bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 RootStep: TypeAlias = (
-    MakePrivate
+    EnterScaffold
+    | MakePrivate
     | Stage
     | MountOverlay
     | PlaceStaged
@@ -42,10 +47,12 @@ RootStep: TypeAlias = (
     | MountFilesystem
     | MakeDevices
     | PlaceTree
+    | MaskPaths
     | PlaceFiles
     | MakeMountPoints
     | Unmount
     | SwitchRoot
+    | LockMounts
 )
 
 _TO_DESCRIPTOR = mount.MOVE_MOUNT_F_EMPTY_PATH | mount.MOVE_MOUNT_T_EMPTY_PATH
@@ -55,14 +62,15 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 class Assembly:
     """A root being put together from `trees`, the detached mounts that the worker has passed, in slot order.
 
-    It owns the trees and what it opens; `close` gives all of them back. The descriptor of the zone's own devpts is
-    kept for `take_devpts`, so that a terminal is opened by descriptor and not by a path of the zone's.
+    It owns the trees and what it opens; `close` gives all of them back. Descriptors of /proc and /sys are kept until
+    then, so that what is masked in them is not looked for along paths of the zone's.
     """
 
     def __init__(self, trees: Sequence[int]) -> None:
         self._trees = tuple(trees)
         self._root: int | None = None
-        self._devpts: int | None = None
+        self._kernel: dict[str, int] = {}
+        self._scaffold: Scaffold | None = None
 
     def apply(self, step: RootStep) -> None:  # noqa: C901, PLR0912, PLR0915 - one arm a kind of step
         """Carry out one step.
@@ -73,6 +81,10 @@ class Assembly:
 
         """
         match step:
+            case EnterScaffold():
+                self._scaffold = Scaffold()
+            case LockMounts():
+                self._lock_mounts()
             case MakePrivate():
                 mount.mount("none", "/", "", mount.MS_REC | mount.MS_PRIVATE, "")
             case Stage():
@@ -94,6 +106,8 @@ class Assembly:
                 self._make_devices(step)
             case PlaceTree():
                 self._place_tree(step)
+            case MaskPaths():
+                masks.apply(step, self._kernel)
             case PlaceFiles():
                 self._place_files(step)
             case SwitchRoot():
@@ -101,20 +115,12 @@ class Assembly:
             case _:
                 assert_never(step)
 
-    def take_devpts(self) -> int:
-        """A descriptor of the mount at /dev/pts, now owned by the caller."""
-        if self._devpts is None:
-            msg = "the zone has no /dev/pts"
-            raise ZonectlError(msg)
-        devpts, self._devpts = self._devpts, None
-        return devpts
-
     def close(self) -> None:
         """Close every descriptor that is still held."""
-        for descriptor in (*self._trees, self._root, self._devpts):
+        for descriptor in (*self._trees, self._root, *self._kernel.values()):
             if descriptor is not None:
                 os.close(descriptor)
-        self._trees, self._root, self._devpts = (), None, None
+        self._trees, self._root, self._kernel = (), None, {}
 
     def _root_fd(self) -> int:
         # Opened after the root has been mounted on its staging folder, never before: the folder is not the root.
@@ -142,8 +148,8 @@ class Assembly:
         with ExitStack() as held:
             target = held.enter_context(_opened(self._folder(step.target)))
             made = _new_filesystem(step)
-            if step.fstype == "devpts":
-                self._devpts = made
+            if step.target in KERNEL_MOUNTS:
+                self._kernel[step.target] = made
             else:
                 held.callback(os.close, made)
             mount.move_mount(made, "", target, "", _TO_DESCRIPTOR)
@@ -164,20 +170,11 @@ class Assembly:
         tree = self._trees[step.slot]
         folder = stat.S_ISDIR(os.fstat(tree).st_mode)
         with ExitStack() as held:
-            if step.guarded and folder:
-                tree = held.enter_context(_opened(self._guarded(step)))
             place = self._folder(step.target) if folder else self._file(step.target)
             target = held.enter_context(_opened(place))
             mount.move_mount(tree, "", target, "", _TO_DESCRIPTOR)
-
-    def _guarded(self, step: PlaceTree) -> int:
-        """The tree behind an overlay: the zone's root may remount a bind mount of its own, but not this, writable."""
-        os.mkdir(str(step.slot), 0o700)
-        _move(self._trees[step.slot], str(step.slot))
-        os.mkdir(step.overlay, 0o700)
-        flags = mount.MS_RDONLY | mount.MS_NOSUID | mount.MS_NODEV
-        mount.mount("overlay", step.overlay, "overlay", flags, step.options)
-        return os.open(step.overlay, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        if step.target in KERNEL_MOUNTS:
+            self._kernel[step.target] = os.dup(tree)
 
     def _make_mount_points(self, step: MakeMountPoints) -> None:
         flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -221,6 +218,13 @@ class Assembly:
             mount.pivot_root(".", ".")
             mount.umount(".", mount.MNT_DETACH)
         os.chdir("/")
+
+    def _lock_mounts(self) -> None:
+        if self._scaffold is None:
+            msg = "mounts are locked on a scaffold only"
+            raise ZonectlError(msg)
+        self._scaffold.leave()
+        self._scaffold = None
 
     def _folder(self, target: str) -> int:
         return path.make_dirs_in_root(self._root_fd(), target, 0o755, owner=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from typing import TYPE_CHECKING
 
 from zonectl.errors import HostLacks, SyscallError
@@ -51,8 +50,7 @@ def apply(step: CloneTree, *, userns: int | None) -> int:
 
 def _set_attributes(step: CloneTree, tree: int, userns: int | None) -> None:
     bits = attribute_bits(step.attributes)
-    idmapped = step.idmapped and not _is_guarded_file(step, tree)
-    if idmapped:
+    if step.idmapped:
         bits |= mount.MOUNT_ATTR_IDMAP
     if not bits:
         return
@@ -61,28 +59,12 @@ def _set_attributes(step: CloneTree, tree: int, userns: int | None) -> None:
             tree,
             "",
             attr_set=bits,
-            userns_fd=userns if idmapped else None,
+            userns_fd=userns if step.idmapped else None,
             recursive=step.recursive,
         )
     except SyscallError as error:
-        if idmapped and error.errno in {errno.EINVAL, errno.EPERM}:
+        if step.idmapped and error.errno in {errno.EINVAL, errno.EPERM}:
             message = f"{step.path}: its file system cannot show the zone's ids"
             hint = 'move it to ext4, xfs, btrfs or tmpfs, or set namespaces.user = "host"'
             raise HostLacks(message, hint=hint) from error
         raise
-
-
-def _is_guarded_file(step: CloneTree, tree: int) -> bool:
-    """Whether the tree is a file that must stay read-only.
-
-    Raises:
-        HostLacks: everybody may write to it, and then so could the zone, after a remount of its own.
-
-    """
-    mode = os.fstat(tree).st_mode
-    if not step.guarded or stat.S_ISDIR(mode):
-        return False
-    if mode & stat.S_IWOTH:
-        message = f"{step.path}: a file that everybody may write to cannot be kept read-only"
-        raise HostLacks(message, hint="mount its folder, or change its mode")
-    return True

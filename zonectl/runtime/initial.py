@@ -90,9 +90,9 @@ class Init:
         self._step = f"become {self._plan.restrict.user}"
         account = _account(self._plan.restrict.user)
         self._step = "connect the streams"
-        master = self._take_streams(assembly, account)
         assembly.close()
         self._channel.say("READY", [] if master is None else [master])
+        master = self._take_streams(account)
         if master is not None:
             os.close(master)
         self._await_word()
@@ -116,16 +116,12 @@ class Init:
             self._channel.expect("LINKS")
             self._links = True
 
-    def _take_streams(self, assembly: rootfs.Assembly, account: Account) -> int | None:
-        if self._equipment.window is None:
-            with _root() as root:
-                program.replace_null(self._equipment.streams, root)
+    def _take_streams(self, account: Account) -> int | None:
+        with _root() as root:
+            if self._equipment.window is not None:
+                return program.take_terminal(root, self._equipment.window, account)
+            program.replace_null(self._equipment.streams, root)
             return None
-        devpts = assembly.take_devpts()
-        try:
-            return program.take_terminal(devpts, self._equipment.window, account)
-        finally:
-            os.close(devpts)
 
     def _await_word(self) -> None:
         if self._equipment.door is not None:

@@ -57,12 +57,17 @@ def replace_null(streams: Sequence[int | None], root: int) -> None:
     os.close(null)
 
 
-def take_terminal(devpts: int, window: tuple[int, int], account: Account) -> int:
+def take_terminal(root: int, window: tuple[int, int], account: Account) -> int:
     """Begin a session with a new pty of the zone's own devpts as its controlling terminal and this process's streams.
 
-    Returns the master, which the caller owns.
+    `root` is a descriptor of the zone's root. Returns the master, which the caller owns.
     """
-    master, slave = pty.open_terminal(devpts)
+    # The path is the zone's: resolved below its root, and the terminal's device numbers and file system are checked.
+    devpts = path.open_in_root(root, "/dev/pts", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        master, slave = pty.open_terminal(devpts)
+    finally:
+        os.close(devpts)
     pty.set_window_size(master, *window)
     os.fchown(slave, account.uid, -1)
     pty.make_controlling(slave)

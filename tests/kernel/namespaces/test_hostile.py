@@ -12,6 +12,7 @@ import pytest
 
 from tests.kernel.namespaces.zones import WEB, Ground, Outcome, mounts, snapshot, with_root
 from zonectl.model.config import MountConfig, RootMode, RootSwitch
+from zonectl.model.masks import READ_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,12 +116,15 @@ def _mounts(ground: Ground) -> tuple[MountConfig, ...]:
 def _assert_own(ground: Ground, outcome: Outcome) -> None:
     """Of the host's file systems nothing can be reached but what the zone was given, and harmless nodes."""
     nodes = {"/null", "/zero", "/full", "/random", "/urandom", "/tty"}
+    covers = {"/no-file", "/no-folder"}
     given = str(ground.folder / "source")
     assert outcome.mounts
     for entry in outcome.mounts:
         match entry.fstype:
-            case "overlay" | "proc" | "sysfs" | "devpts" | "mqueue" | "tmpfs":
-                assert entry.root in {"/", "/hostname", "/hosts", "/resolv.conf"} | nodes
+            case "proc":
+                assert entry.root in {"/", *(path.removeprefix("/proc") for path in READ_ONLY), "/sys/net"}
+            case "overlay" | "sysfs" | "devpts" | "mqueue" | "tmpfs":
+                assert entry.root in {"/", "/hostname", "/hosts", "/resolv.conf"} | nodes | covers
             case "devtmpfs":
                 assert entry.root in nodes
             case _:

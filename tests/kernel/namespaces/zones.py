@@ -23,7 +23,7 @@ from zonectl.model.facts import HostFacts
 from zonectl.model.names import ZoneName
 from zonectl.model.steps import Binding
 from zonectl.namespaces import clocks, entering, idmap, rootfs, trees
-from zonectl.namespaces.steps import id_map_steps, inside_steps, namespace_kinds, switch_step, tree_steps
+from zonectl.namespaces.steps import born_kinds, id_map_steps, inside_steps, switch_steps, tree_steps
 from zonectl.namespaces.steps.process import BecomeRoot, SetHostname, ShiftClocks, clone_flag
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Ground:
 
 def _enter(ground: Ground, config: ZoneConfig, facts: HostFacts, *, body: Callable[[], object]) -> Outcome:
     flags = 0
-    for kind in namespace_kinds(config):
+    for kind in born_kinds(config):
         flags |= getattr(process, clone_flag(kind))
     ours, theirs = sockets.pair()
     pid, pidfd = process.clone(flags)
@@ -158,7 +158,8 @@ def _inside(
                     clocks.apply(step)
                 case _:
                     assembly.apply(step)  # type: ignore[arg-type]
-        assembly.apply(switch_step(config))
+        for last in switch_steps(config):
+            assembly.apply(last)
         assembly.close()
         answer |= {"value": body(), "error": "", "leaked": sorted(_descriptors() - before)}
     except Exception as error:  # noqa: BLE001 - the process ends here

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[3]
 CALLS = (
-    *("clone3", "vfork", "execve", "execveat", "setns", "unshare"),
+    *("clone3", "clone", "vfork", "execve", "execveat", "setns", "unshare"),
     *(
         "open_tree",
         "move_mount",
@@ -146,7 +146,7 @@ class Trace:
     def init(self) -> int:
         """The process that was born in a mount namespace of its own."""
         return next(
-            raw.result for raw in self.raw if raw.name == "clone3" and "CLONE_NEWNS" in raw.arguments[0]
+            raw.result for raw in self.raw if raw.name == "clone3" and "CLONE_NEWPID" in raw.arguments[0]
         )
 
     def of(self, pid: int) -> list[Raw]:
@@ -275,6 +275,15 @@ class Reader:
         found = re.search(r"flags=([\w|]+)", raw.arguments[0])
         assert found
         yield Seen("clone3", "init", flags(found[1]))
+
+    def _clone(self, raw: Raw) -> Iterable[Seen]:
+        found = re.search(r"flags=([\w|]+)", ", ".join(raw.arguments))
+        assert found
+        yield Seen("clone", "a process that waits", flags(found[1]))
+
+    def _setns(self, raw: Raw) -> Iterable[Seen]:
+        if self.inside:
+            yield Seen("setns", "init", flags(raw.arguments[1]))
 
     def _open_tree(self, raw: Raw) -> Iterable[Seen]:
         at, name, how = raw.arguments
@@ -474,6 +483,6 @@ def _is_on_the_way(call: Call, seen: Seen) -> bool:
 
 
 def _in_order(call: Call) -> str:
-    flagged = {"clone3", "open_tree", "mount_setattr", "fsmount"}
+    flagged = {"clone3", "clone", "setns", "open_tree", "mount_setattr", "fsmount"}
     is_flags = call.name in flagged or (call.name == "mount" and " " not in call.detail)
     return flags(call.detail) if is_flags else call.detail

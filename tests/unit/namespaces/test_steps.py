@@ -80,7 +80,7 @@ def test_each_mount_gets_the_tree_of_its_own_source(config: ZoneConfig, below: l
         tree = trees[step.slot]
         assert ("rdonly" in tree.attributes, "nosuid" in tree.attributes) == (bind.readonly, not bind.suid)
         assert ("nodev" in tree.attributes, "noexec" in tree.attributes) == (not bind.dev, not bind.exec)
-        assert tree.recursive == (bind.recursive and not bind.readonly)
+        assert tree.recursive == bind.recursive
 
 
 @few

@@ -18,7 +18,9 @@ from zonectl.errors import HostLacks
 from zonectl.model.config import MountKind, NetworkMode, ResourcesConfig, ZoneConfig
 from zonectl.model.facts import CgroupFacts, HostFacts
 from zonectl.model.steps import Binding, Side, Step
-from zonectl.namespaces.steps.mounts import MakePrivate, SwitchRoot
+from zonectl.namespaces.steps.contents import MountFilesystem
+from zonectl.namespaces.steps.mounts import MakePrivate, Stage, SwitchRoot
+from zonectl.namespaces.steps.scaffold import EnterScaffold, LockMounts
 from zonectl.planning import plan
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -67,8 +69,12 @@ def test_every_configuration_has_a_plan_in_order(config: ZoneConfig) -> None:
     assert sides == sorted(sides, key=lambda side: side is Side.INSIDE)
     assert all(step.summary and step.calls for step in made.steps)
     inside: list[Step] = [step for step in made.steps if step.side is Side.INSIDE]
-    assert isinstance(inside[0], MakePrivate)
-    assert isinstance(inside[-3], SwitchRoot)
+    kinds = [type(step) for step in inside]
+    assert kinds.index(MakePrivate) < min(kinds.index(Stage), kinds.index(MountFilesystem))
+    own = config.namespaces.user
+    assert (EnterScaffold in kinds) == (LockMounts in kinds) == own
+    # The host's root is left last, and what remains is locked before anything of the zone's runs.
+    assert kinds[-4 if own else -3 :] == [SwitchRoot, *([LockMounts] if own else []), Restrict, Execute]
     assert inside[-2:] == [made.restrict, made.execute]
     assert made.restrict.calls
     assert made.execute.calls[-1].name in {"execve", "execveat"}

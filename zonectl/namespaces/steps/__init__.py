@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zonectl.model.config import MountKind, NetworkMode, RootMode
 from zonectl.model.ids import ZONE_IDS
 from zonectl.namespaces.steps.contents import MADE_WITH_DEV, MakeDevices, MountFilesystem, PlaceFiles
+from zonectl.namespaces.steps.masks import mask_step
 from zonectl.namespaces.steps.mounts import (
     FILES,
     NONE,
@@ -23,6 +24,7 @@ from zonectl.namespaces.steps.mounts import (
     UseTree,
 )
 from zonectl.namespaces.steps.process import BecomeRoot, CloneInit, SetHostname, ShiftClocks, WriteIdMap
+from zonectl.namespaces.steps.scaffold import EnterScaffold, LockMounts
 
 if TYPE_CHECKING:
     from zonectl.model.config import MountConfig, ZoneConfig
@@ -43,7 +45,7 @@ _KERNEL_ATTRIBUTES = ("nosuid", "nodev", "noexec")
 
 
 def namespace_kinds(config: ZoneConfig) -> tuple[str, ...]:
-    """The namespaces that init is cloned into; time is made later, by init itself."""
+    """The namespaces that the zone has of its own besides that of time, which init makes itself."""
     chosen = config.namespaces
     net = chosen.net and config.network.mode is not NetworkMode.HOST
     wanted = (
@@ -58,9 +60,14 @@ def namespace_kinds(config: ZoneConfig) -> tuple[str, ...]:
     return tuple(kind for kind, own in wanted if own)
 
 
+def born_kinds(config: ZoneConfig) -> tuple[str, ...]:
+    """The namespaces that init is cloned into: with ids of its own, it takes its mount namespace from a scaffold."""
+    return tuple(kind for kind in namespace_kinds(config) if kind != "mnt" or not config.namespaces.user)
+
+
 def clone_step(config: ZoneConfig, *, cgroup: str) -> CloneInit:
     """The step that makes init."""
-    return CloneInit(namespaces=namespace_kinds(config), cgroup=cgroup)
+    return CloneInit(namespaces=born_kinds(config), cgroup=cgroup)
 
 
 def id_map_steps(config: ZoneConfig, binding: Binding) -> tuple[WriteIdMap, ...]:
@@ -80,7 +87,6 @@ def tree_steps(config: ZoneConfig, binding: Binding, facts: HostFacts) -> tuple[
                 slot=len(taken),
                 path=path,
                 idmapped=idmapped and config.namespaces.user,
-                guarded=idmapped and "rdonly" in attributes,
                 attributes=attributes,
                 recursive=recursive,
             )
@@ -100,9 +106,7 @@ def tree_steps(config: ZoneConfig, binding: Binding, facts: HostFacts) -> tuple[
         take("/dev/mqueue", "rdonly", *_KERNEL_ATTRIBUTES, idmapped=False)
     for mount in config.mounts:
         if mount.kind is MountKind.BIND:
-            # An overlay shows one file system, and it is what keeps a read-only folder so.
-            recursive = mount.recursive and not mount.readonly
-            take(mount.source or "", *_attributes(mount), recursive=recursive)
+            take(mount.source or "", *_attributes(mount), recursive=mount.recursive)
     return tuple(taken)
 
 
@@ -128,19 +132,20 @@ def inside_steps(
         *_mount_steps(config, first_slot=len(trees) - _binds(config)),
     )
     return (
-        MakePrivate(),
         # Before the ids change: that makes this process undumpable, and its files in /proc the host root's.
         *_clock_steps(config),
-        *((BecomeRoot(),) if config.namespaces.user else ()),
+        *((BecomeRoot(), EnterScaffold()) if config.namespaces.user else ()),
+        MakePrivate(),
         *((SetHostname(hostname=config.hostname or config.name),) if config.namespaces.uts else ()),
         *_root_steps(config, binding, slots, points=_points(config, contents, files), volatile=volatile),
         *contents,
     )
 
 
-def switch_step(config: ZoneConfig) -> SwitchRoot:
-    """The step that leaves the host's root."""
-    return SwitchRoot(how=config.root.switch.value)
+def switch_steps(config: ZoneConfig) -> tuple[SwitchRoot | LockMounts, ...]:
+    """The steps that leave the host's root, and what it was put together on."""
+    switched = SwitchRoot(how=config.root.switch.value)
+    return (switched, LockMounts()) if config.namespaces.user else (switched,)
 
 
 def _shares_net(config: ZoneConfig) -> bool:
@@ -217,6 +222,7 @@ def _kernel_steps(config: ZoneConfig, slots: dict[str, int], facts: HostFacts) -
     return (
         MountFilesystem(fstype="proc", target="/proc", attributes=_KERNEL_ATTRIBUTES),
         _sysfs(config, slots),
+        *_masks(config),
         *((_cgroup2(),) if facts.cgroup.mount else ()),
         MakeDevices(nodes=DEVICES, links=_DEVICE_LINKS, folders=("pts", "shm", "mqueue")),
         MountFilesystem(
@@ -242,6 +248,11 @@ def _sysfs(config: ZoneConfig, slots: dict[str, int]) -> Step:
     return MountFilesystem(fstype="sysfs", target="/sys", attributes=("rdonly", *_KERNEL_ATTRIBUTES))
 
 
+def _masks(config: ZoneConfig) -> tuple[Step, ...]:
+    masked = mask_step(unmask=config.security.unmask, own_net=not _shares_net(config))
+    return (masked,) if masked else ()
+
+
 def _cgroup2() -> Step:
     return MountFilesystem(fstype="cgroup2", target="/sys/fs/cgroup", attributes=_KERNEL_ATTRIBUTES)
 
@@ -261,8 +272,7 @@ def _mount_steps(config: ZoneConfig, *, first_slot: int) -> tuple[Step, ...]:
         if mount.kind is MountKind.TMPFS:
             steps.append(_tmpfs(mount))
         else:
-            source = mount.source or ""
-            steps.append(PlaceTree(slot=slot, target=mount.target, source=source, guarded=mount.readonly))
+            steps.append(PlaceTree(slot=slot, target=mount.target, source=mount.source or ""))
             slot += 1
     return tuple(steps)
 

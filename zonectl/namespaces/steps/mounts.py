@@ -7,7 +7,7 @@ zone's root is resolved by openat2 to a descriptor, and the descriptor is what i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from zonectl.model.steps import Call, Side
 
@@ -25,15 +25,12 @@ FILES = "files"
 class CloneTree:
     """Clone the tree at the host's `path` into a detached mount, which init receives as its tree number `slot`.
 
-    `idmapped` shows owners as the zone's ids; `attributes` are those of mount_setattr(2), without MOUNT_ATTR_. A
-    `guarded` tree must stay read-only whatever the zone's root does: a folder is then shown through an overlay, and
-    a file, which cannot be, is shown without the zone's ids, so that nobody in the zone owns it.
+    `idmapped` shows owners as the zone's ids; `attributes` are those of mount_setattr(2), without MOUNT_ATTR_.
     """
 
     slot: int
     path: str
     idmapped: bool
-    guarded: bool = False
     attributes: tuple[str, ...] = ()
     recursive: bool = False
     side: Side = Side.HOST
@@ -243,53 +240,20 @@ class PlaceTree:
     slot: int
     target: str
     source: str
-    guarded: bool = False
     side: Side = Side.INSIDE
 
     @property
     def summary(self) -> str:
         """What it achieves."""
-        return f"mount the host's {self.source} at {self.target}" + (", read-only" if self.guarded else "")
-
-    @property
-    def overlay(self) -> str:
-        """The name in the staging folder of the overlay through which a guarded folder is shown."""
-        return f"{self.slot}-guarded"
-
-    @property
-    def options(self) -> str:
-        """That overlay's: no upper layer, which the zone's root could not add by a remount."""
-        return f"lowerdir={self.slot}:{NONE},userxattr"
+        return f"mount the host's {self.source} at {self.target}"
 
     @property
     def calls(self) -> tuple[Call, ...]:
         """One move_mount to the target's descriptor; a file's target is a file."""
-        when = "when a folder"
-        guard = (
-            Call(name="mkdir", target=str(self.slot), man="mkdir(2)", when=when),
-            Call(
-                name="move_mount",
-                target=str(self.slot),
-                detail=f"tree {self.slot}",
-                man="mount(2)",
-                when=when,
-            ),
-            Call(name="mkdir", target=self.overlay, man="mkdir(2)", when=when),
-            Call(
-                name="mount",
-                target=self.overlay,
-                detail=f"overlay MS_RDONLY|MS_NOSUID|MS_NODEV {self.options}",
-                man="mount(2)",
-                when=when,
-            ),
-        )
-        tree = Call(name="move_mount", target=self.target, detail=f"tree {self.slot}", man="mount(2)")
-        shown = replace(tree, detail=self.overlay, when=when)
         return (
-            *(guard if self.guarded else ()),
             *made(self.target),
             *made(self.target, kind="openat"),
-            *((shown, replace(tree, when="when a file")) if self.guarded else (tree,)),
+            Call(name="move_mount", target=self.target, detail=f"tree {self.slot}", man="mount(2)"),
         )
 
 
