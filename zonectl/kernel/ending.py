@@ -96,8 +96,10 @@ def pidfd_exited(pidfd: int) -> bool:
     return _readable(pidfd, timeout_ms=0)
 
 
-def wait_pidfd(pidfd: int, *, timeout_s: float | None = None) -> ExitStatus | None:
+def wait_pidfd(pidfd: int, *, timeout_s: float | None = None, reap: bool = True) -> ExitStatus | None:
     """Wait for the end of the process of `pidfd` and reap it if it is ours; None when `timeout_s` has passed.
+
+    Without `reap` it stays a zombie (WNOWAIT), for somebody else to learn how it ended.
 
     The status of somebody else's child can be read after they reaped it (Linux 6.15); it is unknown otherwise.
     waitid(2) with P_PIDFD, Linux 5.4.
@@ -109,7 +111,7 @@ def wait_pidfd(pidfd: int, *, timeout_s: float | None = None) -> ExitStatus | No
     if not _readable(pidfd, timeout_ms=None if timeout_s is None else max(0, round(timeout_s * 1000))):
         return None
     try:
-        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | (0 if reap else os.WNOWAIT))
     except ChildProcessError:
         return _status_of_stranger(pidfd)
     except OSError as error:

@@ -110,6 +110,15 @@ def process_state(pid: int) -> str | None:
     return fields[0] if fields else None
 
 
+def has_memory(pid: int) -> bool:
+    """Whether the process has an address space still: one that ends gives it up before its descriptors (do_exit())."""
+    try:
+        os.readlink(f"/proc/{pid}/exe")
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def nice(pid: int) -> int | None:
     """The nice value of the process; None when it is gone."""
     fields = _stat_fields(pid)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from zonectl.runtime.context import Context
     from zonectl.runtime.undo import Undo
 
+_KILLED = (signal.SIGKILL, signal.SIGSYS)
+"""By whoever kills, the memory limit among them, and by a filter of system calls."""
+
 CATATONIT = "/usr/bin/catatonit"
 
 
@@ -49,6 +52,7 @@ class Launched:
         self.channel.say("EXEC")
         self.channel.expect_end()
         self.channel.close()
+        see_executed(self.pid, self.pidfd)
 
 
 def launch(context: Context, name: str, plan: ZonePlan, *, equipment: Equipment, undo: Undo) -> Launched:
@@ -85,6 +89,24 @@ def launch(context: Context, name: str, plan: ZonePlan, *, equipment: Equipment,
     _note(context, name, pid, parked=equipment.door is not None)
     undo.callback(records.remove_live, context.paths, name)
     return Launched(pid=pid, pidfd=pidfd, channel=ours, master=fds[0] if fds else None)
+
+
+def see_executed(pid: int, pidfd: int) -> None:
+    """See that init's conversation ended with its execve: a kill ends it too, and a start must not call that success.
+
+    At an execve the new memory is there before the descriptors are closed, at an end the memory goes first. A program
+    that was executed and is killed within this moment is told from the other no more, and that it was killed is so.
+
+    Raises:
+        ZonectlError: init was killed.
+
+    """
+    if proc.has_memory(pid):
+        return
+    ended = process.wait_pidfd(pidfd, reap=False)
+    if ended is not None and ended.signal in _KILLED:
+        words = f"init was killed by {signal.Signals(ended.signal).name} before its program ran"
+        raise ZonectlError(words)
 
 
 def end(pidfd: int) -> None:

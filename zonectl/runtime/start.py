@@ -13,9 +13,9 @@ from zonectl.model.state import ZoneState
 from zonectl.runtime import outlets, zones
 from zonectl.runtime.handshake import Channel
 from zonectl.runtime.initial import Equipment
-from zonectl.runtime.launch import launch, open_reaper
+from zonectl.runtime.launch import launch, open_reaper, see_executed
 from zonectl.runtime.settle import settle
-from zonectl.runtime.status import require
+from zonectl.runtime.status import open_init, require
 from zonectl.runtime.undo import Undo
 from zonectl.store import records
 
@@ -94,12 +94,17 @@ def _equipment(context: Context, zone: Zone, held: ExitStack, *, parked: bool) -
 
 def _release(context: Context, name: str) -> None:
     live = records.load_live(context.paths, name)
+    pidfd = open_init(live) if live else None
     channel = _knock(_door(context, name), name)
     try:
         channel.say("EXEC")
         channel.expect_end()
+        if live is not None and pidfd is not None:
+            see_executed(live.pid, pidfd)
     finally:
         channel.close()
+        if pidfd is not None:
+            os.close(pidfd)
     if live is not None:
         records.save_live(context.paths, name, replace(live, parked=False))
     _remove_door(context, name)

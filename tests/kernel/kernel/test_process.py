@@ -217,6 +217,15 @@ def test_waiting_times_out() -> None:
         os.close(pidfd)
 
 
+def test_a_process_that_is_not_reaped_is_there_for_the_next_who_asks() -> None:
+    _pid, pidfd = process.spawn(lambda: 42)
+    try:
+        assert process.wait_pidfd(pidfd, reap=False) == ExitStatus(status=42)
+        assert process.wait_pidfd(pidfd) == ExitStatus(status=42)
+    finally:
+        os.close(pidfd)
+
+
 def test_a_process_reaped_by_somebody_else() -> None:
     """ECHILD: since Linux 6.15 the kernel still tells the exit code, before it is unknown."""
     pid, pidfd = process.spawn(lambda: 42)

@@ -1,0 +1,71 @@
+"""The end of init's conversation: by an execve, or by a kill that must not pass for one."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from zonectl.errors import ZonectlError
+from zonectl.kernel import process
+from zonectl.runtime.launch import see_executed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _ended(child: Callable[[], int]) -> tuple[int, int]:
+    """A child that lets go of a pipe only when it executes or ends, as init does; its pid and pidfd."""
+    ours, theirs = os.pipe2(os.O_CLOEXEC)
+    pid, pidfd = process.spawn(child)
+    os.close(theirs)
+    assert os.read(ours, 1) == b""
+    os.close(ours)
+    return pid, pidfd
+
+
+def _killed() -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+def _forbidden() -> int:
+    os.kill(os.getpid(), signal.SIGSYS)
+    return 0
+
+
+@pytest.mark.parametrize("child", [_killed, _forbidden])
+def test_a_kill_is_no_execve(child: Callable[[], int]) -> None:
+    for _ in range(20):
+        pid, pidfd = _ended(child)
+        try:
+            with pytest.raises(ZonectlError, match=r"killed by SIG(KILL|SYS) before its program ran"):
+                see_executed(pid, pidfd)
+        finally:
+            process.wait_pidfd(pidfd)
+            os.close(pidfd)
+
+
+def test_an_execve_is_one_also_when_the_program_is_quick() -> None:
+    for _ in range(20):
+        pid, pidfd = _ended(lambda: os.execv("/bin/true", ["true"]))
+        try:
+            see_executed(pid, pidfd)
+        finally:
+            assert process.wait_pidfd(pidfd) == process.ExitStatus(status=0)
+            os.close(pidfd)
+
+
+def test_a_program_that_runs_on_is_left_alone() -> None:
+    pid, pidfd = _ended(lambda: os.execv("/bin/sleep", ["sleep", "1000"]))
+    try:
+        see_executed(pid, pidfd)
+        assert not process.pidfd_exited(pidfd)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        process.wait_pidfd(pidfd)
+        os.close(pidfd)
