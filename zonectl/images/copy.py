@@ -19,6 +19,7 @@ from zonectl.images.limits import MAX_DEPTH
 from zonectl.images.merging import is_opaque, is_whiteout
 from zonectl.images.places import PARENT_MODE, Places, shown
 from zonectl.kernel.path import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV, openat2
+from zonectl.kernel.trusted import open_trusted
 from zonectl.store import folders
 
 if TYPE_CHECKING:
@@ -59,8 +60,7 @@ def copy_tree(sources: Sequence[str], target: str) -> Copied:
             target_fd = opened.enter_context(_descriptor(target))
             copied = Copied()
             for source in reversed(sources):
-                # The root itself may be reached through links: its path is the operator's.
-                source_fd = opened.enter_context(_descriptor(source))
+                source_fd = opened.enter_context(_source(source))
                 _Copying(target_fd, copied).folder(source_fd, target_fd, ())
     except (OSError, SyscallError) as error:
         raise ImageError(f"cannot copy {sources[0]}: {getattr(error, 'strerror', None) or error}") from error
@@ -202,6 +202,20 @@ class _Copying:
 def _finish_by_name(status: os.stat_result, parent: int, name: bytes) -> None:
     os.chown(name, status.st_uid, status.st_gid, dir_fd=parent, follow_symlinks=False)
     os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=parent, follow_symlinks=False)
+
+
+@contextmanager
+def _source(path: str) -> Iterator[int]:
+    """The folder at `path`, which is the operator's, and so are the links on the way that nobody else can make."""
+    found = open_trusted(path)
+    try:
+        fd = os.open(".", _FOLDER, dir_fd=found)
+    finally:
+        os.close(found)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 @contextmanager

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from zonectl.errors import HostLacks, SyscallError
 from zonectl.kernel import mount
+from zonectl.kernel.trusted import open_trusted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from zonectl.namespaces.steps.mounts import CloneTree
 
 _ATTRIBUTES = {
@@ -28,18 +31,24 @@ def attribute_bits(attributes: tuple[str, ...]) -> int:
     return bits
 
 
-def apply(step: CloneTree, *, userns: int | None) -> int:
+def apply(step: CloneTree, *, userns: int | None, shared: Callable[[], Iterable[str]] = tuple) -> int:
     """Clone the tree of `step`; `userns` is a descriptor of the zone's user namespace, needed if it is id-mapped.
 
+    `shared` gives the folders of the host that zones may write to, for `open_trusted`.
     Returns a descriptor of the detached mount, which the caller owns; closing it unmounts.
 
     Raises:
         HostLacks: the file system of the tree cannot be id-mapped.
         SyscallError: it cannot be cloned.
+        ZonectlError: its path leads through a link that others than root could have made.
 
     """
     recursive = mount.AT_RECURSIVE if step.recursive else 0
-    tree = mount.open_tree(mount.AT_FDCWD, step.path, mount.OPEN_TREE_CLONE | recursive)
+    found = open_trusted(step.path, shared=shared)
+    try:
+        tree = mount.open_tree(found, flags=mount.OPEN_TREE_CLONE | recursive)
+    finally:
+        os.close(found)
     try:
         _set_attributes(step, tree, userns)
     except BaseException:

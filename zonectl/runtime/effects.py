@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
 from zonectl.errors import SyscallError, ZonectlError
 from zonectl.namespaces import idmap, trees
 from zonectl.network import shared, veth
+from zonectl.runtime import zones
 from zonectl.store.journal import Journal
 from zonectl.store.locks import lock
 
@@ -108,7 +110,7 @@ class Effects:
         held.callback(os.close, userns)
         for step in steps:
             with self._doing(step.summary):
-                tree = trees.apply(step, userns=userns)
+                tree = trees.apply(step, userns=userns, shared=partial(zones.shared_folders, self._context))
             held.callback(os.close, tree)
             found.append(tree)
         return found

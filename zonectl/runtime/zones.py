@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zonectl import config as zone_files
-from zonectl.errors import NoSuchZone, StoreError
+from zonectl.errors import ConfigError, NoSuchZone, StoreError
 from zonectl.model.config import NetworkMode
 from zonectl.model.names import ZONE_ID, ZONE_NAME, ZoneId, ZoneName
 from zonectl.model.steps import Binding
@@ -128,6 +128,16 @@ def gateway(config: ZoneConfig) -> str | None:
     if config.network.mode is not NetworkMode.VETH:
         return None
     return config.network.gateway or first_host(config.network.subnet)
+
+
+def shared_folders(context: Context) -> Iterator[str]:
+    """The folders of the host to which zones of the instance may write, as the host's root where ids are mapped."""
+    yield context.paths.zones_dir
+    for name in records.list_names(context.paths):
+        # Of a zone without a file that can be read nothing is known, and none of it is mounted.
+        with suppress(ConfigError, StoreError):
+            mounts = load_config(context, name).mounts
+            yield from (mount.source for mount in mounts if mount.source and not mount.readonly)
 
 
 def host_resolv_conf() -> str:

@@ -25,6 +25,7 @@ from zonectl.runtime.remains import teardown_when_last
 from zonectl.runtime.run import run
 from zonectl.runtime.start import start
 from zonectl.runtime.status import status
+from zonectl.runtime.stop import stop
 from zonectl.store import idranges, leases, records
 from zonectl.store.paths import Paths
 
@@ -183,8 +184,8 @@ class World:
 
     @property
     def root(self) -> Path:
-        """The root that zones stand on."""
-        return self.folder / "root"
+        """The root that zones stand on, as the kernel names it."""
+        return (self.folder / "root").resolve()
 
     @property
     def bridge(self) -> str:
@@ -225,7 +226,10 @@ class World:
 
     def run(self, *command: str, **wishes: str | bool) -> Result:
         """Run a zone of `text` to its end."""
-        text = self.text(*command, **wishes)  # type: ignore[arg-type]
+        return self.run_text(self.text(*command, **wishes))  # type: ignore[arg-type]
+
+    def run_text(self, text: str) -> Result:
+        """Run a zone of that zone file to its end."""
         return self._called(lambda caller: run(self.context, self.parse(text), caller))
 
     def sh(self, script: str, **wishes: str | bool) -> Result:
@@ -248,6 +252,10 @@ class World:
         finally:
             caller.close()
             shutil.rmtree(folder)
+
+    def stop(self, name: str = "web") -> None:
+        """Stop the zone at once."""
+        stop(self.context, name, timeout_s=0)
 
     def state(self, name: str = "web") -> ZoneState:
         """Where the zone stands."""
