@@ -56,6 +56,7 @@ RootStep: TypeAlias = (
 )
 
 _TO_DESCRIPTOR = mount.MOVE_MOUNT_F_EMPTY_PATH | mount.MOVE_MOUNT_T_EMPTY_PATH
+_KERNELS_PLACES = frozenset({"dev", "proc", "sys"})
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -227,10 +228,35 @@ class Assembly:
         self._scaffold = None
 
     def _folder(self, target: str) -> int:
-        return path.make_dirs_in_root(self._root_fd(), target, 0o755, owner=None)
+        root = self._root_fd()
+        if target.split("/")[1] in _KERNELS_PLACES:
+            return _plain_folder(root, target)
+        folder = path.make_dirs_in_root(root, target, 0o755, owner=None)
+        if os.path.samestat(os.fstat(folder), os.fstat(root)):
+            os.close(folder)
+            msg = f"{target} of the root leads to the root itself"
+            raise ZonectlError(msg)
+        return folder
 
     def _file(self, target: str) -> int:
         return path.make_file_in_root(self._root_fd(), target, 0o644, owner=None)
+
+
+def _plain_folder(root: int, target: str) -> int:
+    """Where a file system of the kernel's goes: a link would have it cover another one, or show up elsewhere."""
+    flags, resolve = os.O_PATH | os.O_DIRECTORY, path.RESOLVE_IN_ROOT | path.RESOLVE_NO_SYMLINKS
+    try:
+        try:
+            return path.openat2(root, target, flags, resolve=resolve)
+        except SyscallError as error:
+            if error.errno != errno.ENOENT:
+                raise
+        os.close(path.make_dirs_in_root(root, target, 0o755, owner=None))
+        return path.openat2(root, target, flags, resolve=resolve)
+    except SyscallError as error:
+        if error.errno == errno.ELOOP:
+            raise ZonectlError(f"{target} of the root leads through a link") from error
+        raise
 
 
 @contextmanager

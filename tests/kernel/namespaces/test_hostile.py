@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.namespaces.zones import WEB, Ground, Outcome, mounts, snapshot, with_root
-from zonectl.model.config import MountConfig, RootMode, RootSwitch
+from zonectl.model.config import MountConfig, MountKind, RootMode, RootSwitch
 from zonectl.model.masks import READ_ONLY
 
 if TYPE_CHECKING:
@@ -177,12 +177,25 @@ def test_a_hostile_copy_is_no_better(ground: Ground, place: str, kind: str, swit
 def test_links_of_the_zones_own_upper_are_no_better(ground: Ground) -> None:
     """What root of the zone left behind when it last ran."""
     (ground.upper / "etc").symlink_to(str(ground.host / "folder"))
-    (ground.upper / "proc").symlink_to("../" * 30 + str(ground.host / "folder").lstrip("/"))
     before = snapshot(ground.host)
     outcome = ground.enter(mounts)
     assert snapshot(ground.host) == before
     assert not outcome.error
     assert all(not target.startswith("/etc/") for target, *_ in outcome.value)
+
+
+@pytest.mark.parametrize("place", ["proc", "sys", "dev"])
+@pytest.mark.parametrize("to", ["/etc", ".", "/sys", "/proc", "tmp/../srv"])
+def test_no_file_system_of_the_kernels_is_put_where_a_link_leads(ground: Ground, place: str, to: str) -> None:
+    """It would cover another one, and what was made of that, until the zone's root took it away again."""
+    (ground.upper / place).symlink_to(to)
+    assert f"/{place} of the root leads through a link" in ground.enter().error
+
+
+def test_nothing_is_mounted_over_the_root_itself(ground: Ground) -> None:
+    (ground.root / "srv/self").symlink_to("..")
+    tmpfs = MountConfig(target="/srv/self", kind=MountKind.TMPFS)
+    assert "leads to the root itself" in ground.enter(mounts=(tmpfs,)).error
 
 
 def test_a_link_that_is_the_upper_folder_itself_is_not_followed_by_init(ground: Ground) -> None:
