@@ -25,6 +25,7 @@ from zonectl.store import folders
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from zonectl.images.limits import Limits
     from zonectl.images.places import Names
 
 _ENTRY: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -44,14 +45,15 @@ class Copied:
     skipped: list[str] = field(default_factory=list)
 
 
-def copy_tree(sources: Sequence[str], target: str) -> Copied:
+def copy_tree(sources: Sequence[str], target: str, *, limits: Limits | None = None) -> Copied:
     """Copy the folders `sources`, topmost first, merged as overlay would, to the folder `target`.
 
     `target` is made where it is missing, and must be empty. Owners, modes, times, hard links, holes and the
     attributes of `xattrs` are kept. Other file systems mounted in a source are left out, and the target if it is in it.
+    `limits` are for sources of which every byte will be read, holes and all.
 
     Raises:
-        ImageError: a source is too deep, or cannot be read, or the target cannot be written.
+        ImageError: a source is too deep, too large, or cannot be read, or the target cannot be written.
 
     """
     try:
@@ -61,7 +63,7 @@ def copy_tree(sources: Sequence[str], target: str) -> Copied:
             copied = Copied()
             for source in reversed(sources):
                 source_fd = opened.enter_context(_source(source))
-                _Copying(target_fd, copied).folder(source_fd, target_fd, ())
+                _Copying(target_fd, copied, limits).folder(source_fd, target_fd, ())
     except (OSError, SyscallError) as error:
         raise ImageError(f"cannot copy {sources[0]}: {getattr(error, 'strerror', None) or error}") from error
     return copied
@@ -70,7 +72,8 @@ def copy_tree(sources: Sequence[str], target: str) -> Copied:
 class _Copying:
     """The copying of one layer over what is there already."""
 
-    def __init__(self, target_fd: int, copied: Copied) -> None:
+    def __init__(self, target_fd: int, copied: Copied, limits: Limits | None) -> None:
+        self._limits = limits
         self._places = Places(target_fd)
         self._target = os.fstat(target_fd)
         self._copied = copied
@@ -166,6 +169,7 @@ class _Copying:
         # Through the entry's own descriptor: what was examined is what is read. The host's /proc, not a zone's.
         source_fd = os.open(f"/proc/self/fd/{entry}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
+            self._check(source_fd, names)
             target_fd = os.open(names[-1], _NEW_FILE, 0o600, dir_fd=target_parent)
             try:
                 self._copied.bytes += self._cloning.copy(source_fd, target_fd)
@@ -174,6 +178,15 @@ class _Copying:
                 os.close(target_fd)
         finally:
             os.close(source_fd)
+
+    def _check(self, source_fd: int, names: Names) -> None:
+        bounds, size = self._limits, os.fstat(source_fd).st_size
+        if bounds is None:
+            return
+        if size > bounds.file_bytes:
+            raise ImageError(f"a file is larger than {bounds.file_bytes} bytes: {shown(names)[:300]}")
+        if self._copied.bytes + size > bounds.total_bytes:
+            raise ImageError(f"the files are larger than {bounds.total_bytes} bytes together")
 
     def _finish(self, source_fd: int, target_fd: int, names: Names) -> None:
         status = os.fstat(source_fd)

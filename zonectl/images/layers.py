@@ -117,7 +117,7 @@ def import_dir(paths: Paths, directory: str, reference: Reference | str) -> Imag
 
     """
     with storage.fresh(paths) as temporary:
-        copied = copy.copy_tree([directory], temporary)
+        copied = copy.copy_tree([directory], temporary, limits=Limits())
         return store_tree(paths, temporary, copied, reference=reference)
 
 

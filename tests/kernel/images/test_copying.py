@@ -12,7 +12,7 @@ import pytest
 
 from zonectl.errors import ImageError
 from zonectl.images.copy import copy_tree
-from zonectl.images.limits import MAX_DEPTH
+from zonectl.images.limits import MAX_DEPTH, Limits
 from zonectl.images.storage import describe
 from zonectl.kernel import process
 
@@ -173,3 +173,16 @@ def _copy_on_btrfs(tmp_path: Path) -> int:
     same = (mount / "copy/big").read_bytes() == (mount / "source/big").read_bytes()
     subprocess.run(["umount", mount], check=True)
     return 0 if same and grown < 5 << 20 else 1
+
+
+def test_what_is_read_whole_is_bounded(tmp_path: Path, source: Path) -> None:
+    """A sparse file costs its owner nothing, and whoever hashes it hours."""
+    limits = Limits(file_bytes=20_000, total_bytes=25_000)
+    copy_tree([str(source)], str(tmp_path / "fits"), limits=limits)
+    os.truncate(source / "bin/su", 20_001)
+    with pytest.raises(ImageError, match=r"larger than 20000 bytes: (bin/su|sudo)"):
+        copy_tree([str(source)], str(tmp_path / "one"), limits=limits)
+    os.truncate(source / "bin/su", 20_000)
+    (source / "more").write_bytes(bytes(5001))
+    with pytest.raises(ImageError, match="larger than 25000 bytes together"):
+        copy_tree([str(source)], str(tmp_path / "all"), limits=limits)

@@ -329,7 +329,7 @@ class World:
 
 
 def _result(folder: Path, exit_status: ExitStatus) -> Result:
-    out, err = ((folder / name).read_text() for name in ("stdout", "stderr"))
+    out, err = ((folder / name).read_text(errors="replace") for name in ("stdout", "stderr"))
     return Result(exit_status=exit_status, out=out, err=err)
 
 
