@@ -54,8 +54,8 @@ def _main(argv: list[str], site: tuple[str, ...]) -> int:
     if not call.cold and posix.geteuid() == 0 and call.verb in verbs.WARM:
         try:
             status = _Client(argv, call).run()
-        except ClientError as error:
-            posix.write(2, f"zonectl: {error}\n".encode(errors="surrogateescape"))
+        except (ClientError, OSError) as error:
+            posix.write(2, f"zonectl: {_words(error)}\n".encode(errors="surrogateescape"))
             status = _failure(call.verb)
         if status is not None:
             # All was written by write(2): the interpreter has nothing to tidy, which would take it 1.5 ms.
@@ -80,6 +80,11 @@ def _zoned(call: verbs.Call, site: tuple[str, ...]) -> int:
 
 def _failure(verb: str) -> int:
     return _FOREGROUND_FAILURE if verb in verbs.FOREGROUND else _BROKEN_OFF
+
+
+def _words(error: ClientError | OSError) -> str:
+    """Why the call failed; what the kernel refuses this process, which opens little, is as a rule one more file."""
+    return f"cannot reach zoned: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 def _bytes(text: str) -> bytes:

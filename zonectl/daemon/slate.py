@@ -43,7 +43,10 @@ class Slate:
         self._commands += 1
         if condition.has_children() or self._commands >= MOST_COMMANDS:
             return False
-        self._restore()
+        try:
+            self._restore()
+        except OSError:  # no descriptors, no space: the next worker says so if it lasts, to a client that waits
+            return False
         if condition.memory_bytes() > self._memory_bytes + MOST_GROWTH_BYTES:
             return False
         found = condition.look()

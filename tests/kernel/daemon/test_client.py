@@ -69,6 +69,17 @@ def test_a_worker_has_no_descriptor_of_zoneds(warm: Rig) -> None:
     assert links == ["pipe", "socket", "socket"]
 
 
+@pytest.mark.parametrize(("verb", "code"), [("show", 1), ("run", 125)])
+def test_a_client_that_may_open_nothing_says_so(warm: Rig, verb: str, code: int) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -n 4; exec "$1" "$2"', "-", warm.launcher, verb],
+        env=warm.environment,
+        check=False,
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (code, b"zonectl: cannot reach zoned: Too many open files\n")
+
+
 def test_a_removed_working_directory_is_passed(warm: Rig, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
