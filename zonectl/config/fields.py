@@ -8,11 +8,12 @@ from zonectl.config.network_fields import NETWORK
 from zonectl.config.paths import HostPath, ZonePath
 from zonectl.config.quantities import Duration, FileMode, Size
 from zonectl.config.resource_fields import RESOURCES
+from zonectl.config.seccomp_fields import NESTING, SECCOMP
 from zonectl.config.security_fields import CAPABILITIES
 from zonectl.config.tables import ExactlyOne, Field, ListOf, MapOf, Table, Tables, Variant
+from zonectl.model import masks
 from zonectl.model.config import (
     MountConfig,
-from zonectl.model import masks
     MountKind,
     NamespacesConfig,
     Restart,
@@ -167,8 +168,6 @@ _SECURITY = Table(
             text="No program gains privileges by set-user-ID bits or file capabilities (PR_SET_NO_NEW_PRIVS).",
             example="true",
         ),
-    ),
-)
         SECCOMP,
         NESTING,
         Field(
@@ -177,6 +176,8 @@ _SECURITY = Table(
             text="What is shown of /proc and /sys that zones do not see, or is made writable; `all` shows all of it.",
             example='["/proc/interrupts"]',
         ),
+    ),
+)
 
 ZONE = Table(
     ZoneConfig,

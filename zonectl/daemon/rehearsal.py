@@ -12,12 +12,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from zonectl import config
+from zonectl.cgroups import devices
 from zonectl.cli import parsing
 from zonectl.kernel import proc
 from zonectl.model.names import ZoneId
 from zonectl.model.steps import Binding
 from zonectl.planning import plan, warnings
-from zonectl.runtime import status, zones
+from zonectl.runtime import filters, status, zones
 from zonectl.store import idranges, leases, records
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def parts(setting: Callable[[], Context]) -> Iterable[Callable[[], object]]:
     yield lambda: _read_state(context())
     yield lambda: config.dumps(zone())
     yield lambda: _plan(context(), zone())
+    yield devices.PREPARED.prepare
 
 
 def _parse_lines() -> None:
@@ -85,5 +87,6 @@ def _plan(context: Context, zone: ZoneConfig) -> ZonePlan:
         context.instance,
         binding=binding,
         resolv_conf=zones.host_resolv_conf(),
+        seccomp=filters.of_zone(context, zone),
         volatile=True,
     )

@@ -8,9 +8,15 @@ from ipaddress import IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING, TypeAlias
 
 from zonectl.model.capabilities import MANAGERS, Grant, grant
+from zonectl.model.limits import NAMES as LIMIT_NAMES
+from zonectl.model.limits import Limit
+from zonectl.model.seccomp import DEFAULT
 
 if TYPE_CHECKING:
     from zonectl.model.names import ZoneName
+
+HOME = "~"
+"""A `workdir` that is the home of whoever the process runs as."""
 
 Interface: TypeAlias = IPv4Interface | IPv6Interface
 
@@ -152,12 +158,9 @@ class SecurityConfig:
     """`[security]`: `capabilities` are the words of the zone file, which `model.capabilities.grant` reads."""
 
     capabilities: tuple[str, ...] = ("default",)
+    seccomp: str = DEFAULT
+    nesting: bool = False
     no_new_privs: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZoneConfig:
-    """A whole zone file."""
     unmask: tuple[str, ...] = ()
 
 
@@ -206,6 +209,11 @@ class ProcessConfig:
     affinity: str | None = None
     scheduler: Scheduler = Scheduler.OTHER
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneConfig:
+    """A whole zone file."""
+
     name: ZoneName
     command: tuple[str, ...] = ("/bin/sh",)
     env: tuple[tuple[str, str], ...] = ()
@@ -224,6 +232,7 @@ class ProcessConfig:
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     mounts: tuple[MountConfig, ...] = ()
+    sysctl: tuple[tuple[str, str], ...] = ()
     security: SecurityConfig = field(default_factory=SecurityConfig)
 
     @property

@@ -1,9 +1,15 @@
-"""A system call filter, ready to be loaded."""
+"""System call filters: the words of zone files for them, and one that is ready to be loaded."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+
+DEFAULT = "default"
+STRICT = "strict"
+OFF = "off"
+PROFILES = (DEFAULT, STRICT)
+"""Those that zonectl brings along."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

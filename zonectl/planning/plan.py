@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from zonectl.model.config import ZoneConfig
     from zonectl.model.facts import HostFacts
     from zonectl.model.instance import Instance
+    from zonectl.model.seccomp import Filter
     from zonectl.model.steps import Binding, Step
     from zonectl.namespaces.steps.mounts import CloneTree
     from zonectl.namespaces.steps.process import CloneInit, WriteIdMap
@@ -60,12 +61,14 @@ def plan(
     instance: Instance,
     *,
     binding: Binding,
+    seccomp: Filter | None,
     resolv_conf: str = "",
     volatile: bool = False,
 ) -> ZonePlan:
     """The plan of a start of the zone of `config`, with what `binding` knows of it.
 
-    `resolv_conf` is the text of the host's own resolv.conf(5); `volatile` is set for roots that are thrown away.
+    `resolv_conf` is the text of the host's own resolv.conf(5); `volatile` is set for roots that are thrown away,
+    `seccomp` the filter that the zone file asks for.
 
     Raises:
         HostLacks: the host cannot enforce a limit of the zone file.

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from zonectl.errors import StateError, SyscallError, ZonectlError
 from zonectl.kernel import attributes, proc, process
 from zonectl.namespaces import entering
-from zonectl.runtime import program, zones
+from zonectl.runtime import filters, program, zones
 from zonectl.runtime.handshake import Channel, close_all, failure
 from zonectl.runtime.status import open_init, require
 from zonectl.security import accounts
@@ -71,7 +71,13 @@ def execute(context: Context, name: str, request: Request, *, frontend: Frontend
         live=found.live,
         request=request,
         env=(*config.env, *request.env),
-        restrict=restrict_step(config, context.facts, user=request.user, workdir=request.workdir),
+        restrict=restrict_step(
+            config,
+            context.facts,
+            seccomp=filters.of_zone(context, config),
+            user=request.user,
+            workdir=request.workdir,
+        ),
         streams=(None, None, None) if request.terminal_type else frontend.streams(),
         window=frontend.window if request.terminal_type else None,
     )

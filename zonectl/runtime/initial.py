@@ -91,8 +91,8 @@ class Init:
         account = _account(self._plan.restrict.user)
         self._step = "connect the streams"
         assembly.close()
-        self._channel.say("READY", [] if master is None else [master])
         master = self._take_streams(account)
+        self._channel.say("READY", [] if master is None else [master])
         if master is not None:
             os.close(master)
         self._await_word()

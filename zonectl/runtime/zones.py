@@ -14,6 +14,7 @@ from zonectl.model.names import ZONE_ID, ZONE_NAME, ZoneId, ZoneName
 from zonectl.model.steps import Binding
 from zonectl.network.addresses import first_host
 from zonectl.planning import plan
+from zonectl.runtime import filters
 from zonectl.store import documents, folders, records
 from zonectl.store.locks import lock
 
@@ -85,6 +86,7 @@ def plan_of(context: Context, zone: Zone) -> ZonePlan:
         binding=binding(context, zone),
         resolv_conf=host_resolv_conf(),
         volatile=zone.record.ephemeral,
+        seccomp=filters.of_zone(context, zone.config),
     )
 
 

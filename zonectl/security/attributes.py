@@ -9,6 +9,7 @@ from zonectl.errors import SyscallError, ZonectlError
 from zonectl.kernel import attributes
 from zonectl.model.capabilities import SYS_ADMIN
 from zonectl.security import capabilities
+from zonectl.security.seccomp import filters
 
 if TYPE_CHECKING:
     from zonectl.security.accounts import Account
@@ -43,6 +44,8 @@ def apply(step: Restrict, account: Account) -> None:
     _change_directory(step.workdir)
     if step.no_new_privs:
         attributes.set_no_new_privs()
+    if step.seccomp is not None:
+        filters.load(step.seccomp)
 
 
 def _take_capabilities(step: Restrict, account: Account) -> None:

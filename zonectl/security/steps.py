@@ -12,6 +12,7 @@ from zonectl.model.steps import Call, Side
 if TYPE_CHECKING:
     from zonectl.model.config import ZoneConfig
     from zonectl.model.facts import HostFacts
+    from zonectl.model.seccomp import Filter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,7 @@ class Restrict:
     """Apply every restriction and become `user`: the one step that init and each exec have in common.
 
     `capabilities` are the most that any process of the zone can have, and all that root has; `ambient` those of them
-    that a user other than root has too (masks of `model.capabilities`).
+    that a user other than root has too (masks of `model.capabilities`). `seccomp` is the filter of system calls.
     """
 
     user: str
@@ -27,6 +28,7 @@ class Restrict:
     capabilities: int
     ambient: int = 0
     no_new_privs: bool = False
+    seccomp: Filter | None = None
     umask: int = 0o022
     side: Side = Side.INSIDE
 
@@ -53,11 +55,16 @@ class Restrict:
             *((_prctl("PR_CAP_AMBIENT_RAISE", when=f"{self.user} is not root"),) if self.ambient else ()),
             Call(name="chdir", target=self.workdir, man="chdir(2)"),
             *((last,) if self.no_new_privs else ()),
+            *((_filter(self.seccomp),) if self.seccomp else ()),
         )
 
 
 def _prctl(option: str, *, man: str = "capabilities(7)", when: str = "") -> Call:
     return Call(name="prctl", target="init", detail=option, man=man, when=when)
+
+
+def _filter(seccomp: Filter) -> Call:
+    return Call(name="seccomp", target="init", detail=f"of the profile {seccomp.name}", man="seccomp(2)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +94,16 @@ class Execute:
 
 
 def restrict_step(
-    config: ZoneConfig, facts: HostFacts, *, user: str | None = None, workdir: str | None = None
+    config: ZoneConfig,
+    facts: HostFacts,
+    *,
+    seccomp: Filter | None,
+    user: str | None = None,
+    workdir: str | None = None,
 ) -> Restrict:
     """What restricts a process of the zone; `user` and `workdir` replace the zone file's for an exec.
+
+    `seccomp` is the filter that the zone file asks for.
 
     Raises:
         HostLacks: the zone file grants a capability by name that this host cannot.
@@ -101,7 +115,8 @@ def restrict_step(
         workdir=workdir or config.workdir,
         capabilities=granted.granted,
         ambient=granted.named,
-        no_new_privs=config.security.no_new_privs,
+        no_new_privs=config.security.no_new_privs or (seccomp is not None and seccomp.no_new_privs),
+        seccomp=seccomp,
     )
 
 

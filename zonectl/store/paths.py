@@ -48,6 +48,11 @@ class Paths:
         return f"{self.root}/images"
 
     @property
+    def filters_dir(self) -> str:
+        """Compiled system call filters; any may be removed at any time."""
+        return f"{self.run_dir}/filters"
+
+    @property
     def leases_file(self) -> str:
         """Leased addresses of created zones."""
         return f"{self.root}/leases.json"
@@ -159,7 +164,7 @@ class Paths:
         for root in (self.root, self.run_dir):
             _make(root, parents=True)
             _check(root)
-        for folder in (self.zones_dir, self.images_dir, self.run_zones_dir):
+        for folder in (self.zones_dir, self.images_dir, self.run_zones_dir, self.filters_dir):
             _make(folder)
             _check(folder)
 

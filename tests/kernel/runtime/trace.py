@@ -13,8 +13,8 @@ The rules by which a trace is read, all of them:
    library's or our own clone adds for the thread's id.
 5. Netlink messages count one by one, by type. Their contents are the network room's to test.
 6. Calls of the same name and detail in a row count once: one PR_CAPBSET_DROP for each capability.
-7. Where a plan gives no detail, or says whose ids it means ("of root"), none is compared. A planned call with a `when`
-   may be missing, and stands for its target's missing parents too.
+7. Where a plan gives no detail, or says whose it is ("of root", "of the profile default"), none is compared. A planned
+   call with a `when` may be missing, and stands for its target's missing parents too.
 """
 
 from __future__ import annotations
@@ -404,6 +404,10 @@ class Reader:
 
     def _capset(self, raw: Raw) -> Iterable[Seen]:
         yield Seen("capset", "init", raw.arguments[1])
+
+    def _seccomp(self, raw: Raw) -> Iterable[Seen]:
+        if raw.arguments[0] == "SECCOMP_SET_MODE_FILTER":
+            yield Seen("seccomp", "init", raw.arguments[0])
 
     def _close_range(self, raw: Raw) -> Iterable[Seen]:
         if raw.arguments[2] == "CLOSE_RANGE_CLOEXEC":

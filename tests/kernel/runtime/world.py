@@ -348,7 +348,10 @@ def _difference(before: object, after: object) -> str:
 
 
 def _files(folder: str) -> frozenset[str]:
-    kept = (path for path in Path(folder).rglob("*") if path.name not in UNOWNED)
+    # Compiled filters are a cache of the instance's.
+    kept = (
+        path for path in Path(folder).rglob("*") if path.name not in UNOWNED and path.parent.name != "filters"
+    )
     return frozenset(f"{path}{'' if path.is_dir() else f' {path.lstat().st_size}'}" for path in kept)
 
 

@@ -21,6 +21,7 @@ from zonectl.model.config import (
 from zonectl.model.facts import CgroupFacts, CgroupLayout, HostFacts
 from zonectl.model.instance import Instance
 from zonectl.model.names import ZoneName
+from zonectl.model.seccomp import OFF, STRICT, Filter
 from zonectl.model.steps import Binding
 from zonectl.planning import ZonePlan, plan
 
@@ -76,14 +77,24 @@ CONFIGS = {
     "readonly": replace(WEB, root=RootConfig(image="debian:12", readonly=True)),
     "limits": replace(WEB, resources=ResourcesConfig(cpus=1.5, memory_bytes=512 << 20, pids=512)),
     "reaper": replace(WEB, init=True, security=SecurityConfig(no_new_privs=True)),
+    "strict": replace(WEB, security=SecurityConfig(seccomp="strict")),
+    "no-filter": replace(WEB, security=SecurityConfig(seccomp="off")),
 }
+
+
+def filter_of(config: ZoneConfig) -> Filter | None:
+    """A filter of the name that the configuration asks for; its program is not a plan's business."""
+    wanted = config.security.seccomp
+    if wanted == OFF:
+        return None
+    return Filter(name=wanted, digest="0" * 64, program=bytes(8), no_new_privs=wanted == STRICT)
 
 
 def plan_of(config: ZoneConfig, *, bound: Binding = BOUND, facts: HostFacts = FACTS) -> ZonePlan:
     """The plan of the zone's start; a sparse root stands on one folder of its own."""
     if config.root.host:
         bound = replace(bound, layers=(f"{bound.zone_dir}/base",))
-    return plan(config, facts, INSTANCE, binding=bound, resolv_conf=RESOLV_CONF)
+    return plan(config, facts, INSTANCE, binding=bound, seccomp=filter_of(config), resolv_conf=RESOLV_CONF)
 
 
 def text(made: ZonePlan) -> str:

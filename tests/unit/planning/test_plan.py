@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.config.strategies import configs
-from tests.unit.planning.plans import BOUND, CONFIGS, FACTS, INSTANCE, WEB, plan_of, text
+from tests.unit.planning.plans import BOUND, CONFIGS, FACTS, INSTANCE, WEB, filter_of, plan_of, text
 from zonectl.errors import HostLacks
 from zonectl.model.config import MountKind, NetworkMode, ResourcesConfig, ZoneConfig
 from zonectl.model.facts import CgroupFacts, HostFacts
@@ -22,6 +22,7 @@ from zonectl.namespaces.steps.contents import MountFilesystem
 from zonectl.namespaces.steps.mounts import MakePrivate, Stage, SwitchRoot
 from zonectl.namespaces.steps.scaffold import EnterScaffold, LockMounts
 from zonectl.planning import plan
+from zonectl.security.steps import Execute, Restrict
 
 GOLDEN = Path(__file__).parent / "golden"
 few = settings(max_examples=30)
@@ -105,7 +106,10 @@ def test_only_what_the_zone_has_to_itself_is_set_up(config: ZoneConfig) -> None:
 @given(config=configs(), resolv_conf=st.text(max_size=200))
 def test_the_plan_is_a_function_of_what_it_is_given(config: ZoneConfig, resolv_conf: str) -> None:
     config = replace(config, resources=replace(config.resources, required=False))
-    first, second = (plan(config, FACTS, INSTANCE, binding=BOUND, resolv_conf=resolv_conf) for _ in range(2))
+    first, second = (
+        plan(config, FACTS, INSTANCE, binding=BOUND, seccomp=filter_of(config), resolv_conf=resolv_conf)
+        for _ in range(2)
+    )
     assert first == second
     assert hash(first) == hash(second)
 

@@ -10,8 +10,10 @@ from tests.unit.planning.plans import FACTS, WEB
 from zonectl.errors import HostLacks
 from zonectl.model.capabilities import ALL, DEFAULT, SYSTEM, mask
 from zonectl.model.config import NamespacesConfig, SecurityConfig, ZoneConfig
+from zonectl.security.seccomp import filters
 from zonectl.security.steps import Restrict, execute_step, restrict_step
 
+FILTER = filters.named("default", nesting=False)
 WITHOUT_RESOURCE = replace(FACTS, capabilities=ALL & ~mask(("sys_resource",)))
 
 
@@ -19,18 +21,22 @@ def restricted(config: ZoneConfig = WEB, *words: str, own_ids: bool = True) -> R
     """The step for a zone with these capabilities, on a host whose root lacks CAP_SYS_RESOURCE."""
     security = SecurityConfig(capabilities=words or ("default",))
     namespaces = NamespacesConfig(user=own_ids)
-    return restrict_step(replace(config, namespaces=namespaces, security=security), WITHOUT_RESOURCE)
+    return restrict_step(
+        replace(config, namespaces=namespaces, security=security), WITHOUT_RESOURCE, seccomp=None
+    )
 
 
 def test_an_exec_is_restricted_as_init_is_but_for_user_and_folder() -> None:
-    init = restrict_step(WEB, FACTS)
-    joined = restrict_step(WEB, FACTS, user="web:adm", workdir="/srv")
+    init = restrict_step(WEB, FACTS, seccomp=FILTER)
+    joined = restrict_step(WEB, FACTS, seccomp=FILTER, user="web:adm", workdir="/srv")
     assert replace(joined, user=init.user, workdir=init.workdir) == init
     assert (joined.user, joined.workdir) == ("web:adm", "/srv")
 
 
 def test_without_a_wish_of_its_own_an_exec_is_what_init_is() -> None:
-    assert restrict_step(WEB, FACTS, user=None, workdir=None) == restrict_step(WEB, FACTS)
+    assert restrict_step(WEB, FACTS, seccomp=FILTER, user=None, workdir=None) == restrict_step(
+        WEB, FACTS, seccomp=FILTER
+    )
 
 
 @pytest.mark.parametrize("own_ids", [True, False])
@@ -69,7 +75,8 @@ def test_what_is_granted_by_name_and_is_not_there_is_refused() -> None:
 def test_what_needs_a_capability_comes_before_it_is_lost() -> None:
     strict = replace(WEB, security=SecurityConfig(no_new_privs=True, capabilities=("none", "net_raw")))
     names = [
-        call.detail if call.name == "prctl" else call.name for call in restrict_step(strict, FACTS).calls
+        call.detail if call.name == "prctl" else call.name
+        for call in restrict_step(strict, FACTS, seccomp=FILTER).calls
     ]
     assert names == [
         "umask",
@@ -83,6 +90,7 @@ def test_what_needs_a_capability_comes_before_it_is_lost() -> None:
         "PR_CAP_AMBIENT_RAISE",
         "chdir",
         "PR_SET_NO_NEW_PRIVS",
+        "seccomp",
     ]
 
 

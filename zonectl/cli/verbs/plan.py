@@ -117,6 +117,7 @@ def _of_zone(options: Namespace, setting: Setting) -> ZonePlan:
 def _of_file(options: Namespace, setting: Setting) -> ZonePlan:
     from zonectl import config
     from zonectl.planning import plan
+    from zonectl.runtime import filters
     from zonectl.runtime.zones import host_resolv_conf
 
     loaded = config.load(options.source, options.set).config
@@ -126,6 +127,7 @@ def _of_file(options: Namespace, setting: Setting) -> ZonePlan:
         setting.instance,
         binding=binding(loaded, setting.paths.zone_dir(loaded.name)),
         resolv_conf=host_resolv_conf(),
+        seccomp=filters.of_file(loaded),
     )
 
 
