@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
-from zonectl.errors import SyscallError, ZonectlError
+from zonectl.errors import StoreError, SyscallError, ZonectlError
 from zonectl.kernel import proc, process
 from zonectl.model.instance import zone_cgroup
 from zonectl.model.signals import signal_number
@@ -147,5 +148,11 @@ def _is_frozen(context: Context, record: ZoneRecord) -> bool:
 
 def _request(context: Context, name: str) -> None:
     """Say that the user wants the zone to end, and who sees to it: the zone is shutting down while that one lives."""
-    me = os.getpid()
-    documents.write_text(context.paths.stop_request(name), f"{me} {proc.start_ticks(me)}\n", volatile=True)
+    me, path = os.getpid(), context.paths.stop_request(name)
+    try:
+        documents.write_text(path, f"{me} {proc.start_ticks(me)}\n", volatile=True)
+    except StoreError:
+        # No space: that the user wants it is what must be known, and an empty file may still find room. Without any,
+        # the zone is stopped all the same.
+        with suppress(OSError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, documents.FILE_MODE))

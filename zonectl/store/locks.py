@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from zonectl.errors import Busy, StoreError
@@ -107,8 +107,10 @@ def _is_current(fd: int, path: str) -> bool:
 
 def _sign(fd: int, verb: str) -> None:
     text = json.dumps({"verb": verb, "pid": os.getpid()}).encode()
-    os.pwrite(fd, text, 0)
-    os.ftruncate(fd, len(text))
+    # The note is for whoever waits. On a full disk, where stop and delete are what helps, the lock does without.
+    with suppress(OSError):
+        os.pwrite(fd, text, 0)
+        os.ftruncate(fd, len(text))
 
 
 def _holder(fd: int) -> str:

@@ -7,13 +7,14 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from zonectl.errors import StoreError
+from zonectl.errors import Busy, StoreError
 from zonectl.kernel import process
-from zonectl.store import documents
+from zonectl.store import documents, locks
 
 pytestmark = pytest.mark.requires("root", "program:strace")
 
@@ -113,3 +114,29 @@ def _on_a_full_file_system(folder: Path) -> int:
         kept = documents.read_json(str(path), newest=1)["text"] == "old"
         return 0 if told and kept and os.listdir(folder) == ["a.json"] else 2
     return 3
+
+
+@pytest.mark.requires("program:mount")
+def test_a_lock_can_be_taken_on_a_full_file_system(tmp_path: Path) -> None:
+    """Of what helps there, stop and delete, each takes one; only its note has no room."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(_locked_on_a_full_file_system(tmp_path))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def _locked_on_a_full_file_system(folder: Path) -> int:
+    process.unshare(process.CLONE_NEWNS)
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
+    with suppress(OSError):
+        (folder / "filler").write_bytes(bytes(1 << 20))
+    path = str(folder / "lock")
+    with locks.lock(path, verb="stop", zone="web", timeout_s=0):
+        if (folder / "lock").stat().st_size or not locks.is_held(path):
+            return 2
+        try:
+            with locks.lock(path, verb="delete", zone="web", timeout_s=0):
+                return 3
+        except Busy as busy:
+            return 0 if busy.holder == locks.UNKNOWN_HOLDER else 4
