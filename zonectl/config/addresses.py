@@ -19,11 +19,6 @@ _ADDRESS = "[0-9A-Fa-f:.]{2,45}"
 _PREFIX = "[0-9]{1,3}"
 
 
-def first_host(subnet: Network) -> Address:
-    """The address that a bridge takes in its subnet, when no gateway is given."""
-    return subnet.network_address + 1
-
-
 def _host(text: str) -> Address:
     try:
         address = ipaddress.ip_address(text)

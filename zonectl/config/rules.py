@@ -9,7 +9,6 @@ import ipaddress
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from zonectl.config.addresses import first_host
 from zonectl.config.walker import Finding
 from zonectl.model.capabilities import SETS, grant, mask
 from zonectl.model.config import MountConfig, MountKind, NetworkConfig, NetworkMode, RootMode
@@ -122,7 +121,7 @@ def address(draft: Draft) -> Iterator[Finding]:
     if network.address is None:
         return
     own, subnet = network.address, ipaddress.ip_network(network.subnet)
-    router = ipaddress.ip_address(network.gateway) if network.gateway else first_host(subnet)
+    router = ipaddress.ip_address(network.router)
     about = (("network", "subnet"), ("network", "gateway"))
     if own.ip not in subnet:
         message = f"{own.ip} is not inside the subnet {subnet}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_network
 from typing import TYPE_CHECKING, TypeAlias
 
 from zonectl.model.capabilities import MANAGERS, Grant, grant
@@ -128,6 +128,11 @@ class NetworkConfig:
     nat: bool = True
     mtu: int | None = None
     dns: tuple[str, ...] = ()
+
+    @property
+    def router(self) -> str:
+        """The bridge's address, by which zones find the way out: the gateway, or the first host of the subnet."""
+        return self.gateway or str(ip_network(self.subnet).network_address + 1)
 
 
 class MountKind(Enum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from ipaddress import IPv4Address, ip_interface, ip_network
+from ipaddress import IPv4Address, ip_interface
 
 MAC_PREFIX_IPV4 = "02:7a"
 """The first two bytes of the link address of a zone with an IPv4 address; the other four are that address."""
@@ -13,22 +13,6 @@ MAC_PREFIX_IPV6 = "06:7a"
 
 MAC_PREFIX_BRIDGE = "0a:7a"
 """The first two bytes of a bridge's link address."""
-
-_GATEWAY_OFFSET = 1
-
-
-def first_host(subnet: str) -> str:
-    """The first address of a host in the subnet ("10.77.0.1"): the bridge's, which is the zones' gateway.
-
-    Raises:
-        ValueError: not a subnet, or one without room for a host beside it.
-
-    """
-    network = ip_network(subnet)
-    if network.num_addresses < 4:  # noqa: PLR2004 - network, gateway, one zone, broadcast
-        msg = f"no room for a zone in {network}"
-        raise ValueError(msg)
-    return str(network[_GATEWAY_OFFSET])
 
 
 def zone_mac(address: str) -> str:

@@ -12,7 +12,6 @@ from zonectl.errors import ConfigError, NoSuchZone, StoreError
 from zonectl.model.config import NetworkMode
 from zonectl.model.names import ZONE_ID, ZONE_NAME, ZoneId, ZoneName
 from zonectl.model.steps import Binding
-from zonectl.network.addresses import first_host
 from zonectl.planning import plan
 from zonectl.runtime import filters
 from zonectl.store import documents, folders, records
@@ -129,7 +128,7 @@ def gateway(config: ZoneConfig) -> str | None:
     """The address at which the zone finds the way out; None without a veth."""
     if config.network.mode is not NetworkMode.VETH:
         return None
-    return config.network.gateway or first_host(config.network.subnet)
+    return config.network.router
 
 
 def shared_folders(context: Context) -> Iterator[str]:

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zonectl.network.addresses import bridge_mac, first_host, zone_mac
+from zonectl.model.config import NetworkConfig
+from zonectl.network.addresses import bridge_mac, zone_mac
 
 
-def test_the_gateway_is_the_first_host() -> None:
-    assert first_host("10.77.0.0/16") == "10.77.0.1"
-    assert first_host("fd00:77::/64") == "fd00:77::1"
-
-
-@pytest.mark.parametrize("subnet", ["10.0.0.0/31", "10.0.0.1/32", "fd00::/127", "10.0.0.1/24", "x"])
-def test_a_subnet_without_room_or_sense_is_refused(subnet: str) -> None:
-    with pytest.raises(ValueError, match=r"room|host bits|does not appear"):
-        first_host(subnet)
+def test_the_router_is_the_gateway_or_the_first_host() -> None:
+    assert NetworkConfig(subnet="10.77.0.0/16").router == "10.77.0.1"
+    assert NetworkConfig(subnet="fd00:77::/64").router == "fd00:77::1"
+    assert NetworkConfig(subnet="10.77.0.0/16", gateway="10.77.0.9").router == "10.77.0.9"
 
 
 @given(st.ip_addresses(v=4))

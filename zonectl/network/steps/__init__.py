@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from zonectl.model.config import NetworkMode
 from zonectl.model.instance import link_name
-from zonectl.network.addresses import bridge_mac, first_host, zone_mac
+from zonectl.network.addresses import bridge_mac, zone_mac
 from zonectl.network.steps.host import EnsureBridge, EnsureForwarding, EnsureTable, MakeVeth, SharedStep
 from zonectl.network.steps.inside import (
     DefaultRoute,
@@ -60,12 +60,11 @@ def shared_steps(config: NetworkConfig, instance: Instance) -> tuple[SharedStep,
     if config.mode is not NetworkMode.VETH:
         return ()
     subnet = ip_network(config.subnet)
-    gateway = config.gateway or first_host(config.subnet)
     mac = bridge_mac(instance.table, config.bridge)
     return (
         EnsureBridge(
             bridge=config.bridge,
-            address=f"{gateway}/{subnet.prefixlen}",
+            address=f"{config.router}/{subnet.prefixlen}",
             mac=mac,
             mark=mark(instance, nat=config.nat),
         ),
