@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 import tomllib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
@@ -201,17 +203,37 @@ def _text(path: str) -> str:
     """
     line = None
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=_open) as stream:
             content = stream.read(MOST_BYTES + 1)
         if len(content) <= MOST_BYTES:
             return content.decode()
         message = f"larger than {MOST_BYTES} bytes"
     except OSError as error:
-        message = os.strerror(error.errno or 0)
+        message = error.strerror or str(error)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         message = f"not UTF-8: byte 0x{error.object[error.start]:02x}"
     raise ConfigError([Problem(file=path, line=line, key="", message=message)])
+
+
+def _open(path: str, flags: int) -> int:
+    """Open a file or an anonymous pipe; a FIFO on disk would have us wait for whoever writes to it, if anybody does.
+
+    Raises:
+        OSError: it cannot be opened, or is of another kind.
+
+    """
+    fd = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode) or _is_anonymous(fd, mode):
+        os.set_blocking(fd, True)
+        return fd
+    os.close(fd)
+    raise OSError(errno.EINVAL, "not a file")
+
+
+def _is_anonymous(fd: int, mode: int) -> bool:
+    return stat.S_ISFIFO(mode) and os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:")
 
 
 def _zone_files(path: str) -> list[str]:

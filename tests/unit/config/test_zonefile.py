@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -175,18 +177,37 @@ def test_load_names_the_file_as_it_was_given(tmp_path: Path, monkeypatch: pytest
     assert load("web.toml").config.root.path == str(tmp_path / "r")
 
 
-def test_load_reads_a_pipe(tmp_path: Path) -> None:
-    fifo = str(tmp_path / "fifo")
-    os.mkfifo(fifo)
+def test_load_reads_an_anonymous_pipe() -> None:
+    """`zonectl create <(…)` of a shell."""
+    reader, writer = os.pipe()
 
     def write() -> None:
-        with open(fifo, "w", encoding="utf-8") as stream:
-            stream.write(WEB)
+        with open(writer, "w", encoding="utf-8") as stream:
+            time.sleep(0.05)
+            stream.write('name = "web"\nroot.image = "a"\n')
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    assert load(fifo).config.name == "web"
-    writer.join()
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        assert load(f"/dev/fd/{reader}").config.name == "web"
+    finally:
+        thread.join()
+        os.close(reader)
+
+
+def test_what_would_be_waited_for_is_refused(tmp_path: Path) -> None:
+    """A FIFO may have no writer, ever; of a device there is no end."""
+    (tmp_path / "folder.toml").mkdir()
+    os.mkfifo(tmp_path / "fifo.toml")
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(tmp_path / "sock.toml"))
+    for path in (tmp_path / "fifo.toml", "/dev/zero"):
+        with pytest.raises(ConfigError, match=r"not a file$"):
+            load(str(path))
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load(str(tmp_path / "folder.toml"))
+    with pytest.raises(ConfigError, match="No such device"):
+        load(str(tmp_path / "sock.toml"))
 
 
 @pytest.mark.parametrize(
