@@ -56,6 +56,18 @@ def test_commands_in_parallel_on_one_zone(z: Zonectl) -> None:
     assert z.state("only") == "installed"
 
 
+def test_two_commands_delete_all(z: Zonectl) -> None:
+    """What one of them has deleted before the other came to it is not missing: it was to go."""
+    for _ in range(3):
+        for name in ("one", "two", "three"):
+            z.define(name)
+        clients = [z.popen("delete", "--all", "-f", stderr=subprocess.PIPE) for _ in range(2)]
+        errors = [client.communicate(timeout=60)[1] for client in clients]
+        assert [client.returncode for client in clients] == [0, 0], errors
+        assert z.list() == {}
+    assert z("delete", "-f", "one", code=4).err == "zonectl: one: no such zone\n"
+
+
 def test_start_and_stop_as_fast_as_it_goes(z: Zonectl) -> None:
     z.define("quick")
     for _ in range(10):

@@ -95,18 +95,25 @@ def levels(configs: dict[str, ZoneConfig]) -> list[list[str]]:
     return [list(level) for level in zone_files.start_order(configs)]
 
 
-def down_levels(context: Context, names: Sequence[str], batch: Batch) -> list[list[str]]:
-    """Groups of zones, those that depend on others first. What cannot be read depends on nothing."""
+def down_levels(
+    context: Context, names: Sequence[str], batch: Batch, *, all_known: bool = False
+) -> list[list[str]]:
+    """Groups of zones, those that depend on others first. What cannot be read depends on nothing.
+
+    A zone that is not there fails, unless the names are those of all that there were (`all_known`).
+    """
     if len(names) == 1:
         return [list(names)]
-    configs = {}
+    configs, gone = {}, set[str]()
     for name in names:
         try:
             configs[name] = load(context, name)
         except NoSuchZone as error:
-            batch.note(name, error)
+            gone.add(name)
+            if not all_known:
+                batch.note(name, error)
         except (ZonectlError, OSError):
             continue
-    known = {*configs, *batch.codes}
+    known = {*configs, *gone}
     unreadable = [name for name in names if name not in known]
     return [*reversed(levels(configs)), *([unreadable] if unreadable else [])]

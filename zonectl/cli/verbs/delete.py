@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from zonectl.cli import choice, order, question
 from zonectl.cli.batch import Batch
+from zonectl.errors import NoSuchZone
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -45,7 +46,16 @@ def run(options: Namespace, setting: Setting) -> int:
     if names and not options.force:
         question.confirm("delete", names)
     batch = Batch(debug=setting.debug)
-    for level in order.down_levels(context, names, batch):
+
+    def act(name: str) -> None:
+        try:
+            delete(context, name, force=options.force)
+        except NoSuchZone:
+            # Of all the zones that there were, one that another command has deleted meanwhile is as good as deleted.
+            if not options.all:
+                raise
+
+    for level in order.down_levels(context, names, batch, all_known=options.all):
         if level:
-            batch.each(level, lambda name: delete(context, name, force=options.force))
+            batch.each(level, act)
     return batch.worst
