@@ -7,7 +7,7 @@ import select
 import stat
 from typing import TYPE_CHECKING
 
-from zonectl.errors import UsageError
+from zonectl.errors import UsageError, ZonectlError
 from zonectl.kernel import process, pump
 from zonectl.kernel.terminal import Session, window
 
@@ -131,7 +131,9 @@ class LocalFrontend:
         finally:
             session.close()
         status = process.wait_pidfd(pidfd)
-        assert status is not None  # noqa: S101 - it has ended
+        if status is None:
+            msg = "the end of the program that was waited for cannot be told"
+            raise ZonectlError(msg)
         return status
 
     def _begin(self) -> Session:

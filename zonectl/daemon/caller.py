@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from zonectl.cli.local import Lent
 from zonectl.daemon import protocol, verbs
+from zonectl.errors import ZonectlError
 from zonectl.kernel import process
 
 if TYPE_CHECKING:
@@ -173,7 +174,9 @@ class WarmFrontend:
                 self._caller.send(protocol.DRAIN)
                 self._drained()
         status = process.wait_pidfd(pidfd)
-        assert status is not None  # noqa: S101 - it has ended
+        if status is None:
+            msg = "the end of the program that was waited for cannot be told"
+            raise ZonectlError(msg)
         return status
 
     def _relay_until(self, pidfd: int, deliver: Callable[[int], None]) -> None:

@@ -45,7 +45,9 @@ class Slate:
             return False
         try:
             self._restore()
-        except OSError:  # no descriptors, no space: the next worker says so if it lasts, to a client that waits
+        except (
+            OSError
+        ):  # no descriptors, no space: the next worker says so if it lasts, to a client that waits
             return False
         if condition.memory_bytes() > self._memory_bytes + MOST_GROWTH_BYTES:
             return False

@@ -65,7 +65,8 @@ def execute(context: Context, name: str, request: Request, *, frontend: Frontend
 
     """
     found = require(context, name, "exec")
-    assert found.live is not None  # noqa: S101 - a running zone has one
+    if found.live is None:
+        raise _ended(name)
     config = zones.load_config(context, name)
     joining = _Joining(
         live=found.live,
@@ -95,6 +96,10 @@ def execute(context: Context, name: str, request: Request, *, frontend: Frontend
         return frontend.wait(pidfd, deliver)
 
 
+def _ended(name: str) -> StateError:
+    return StateError(zone=name, state="installed", verb="exec", hint=f"zonectl start {name}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Joining:
     """What the helper and the program need to know, carried over by fork."""
@@ -113,7 +118,7 @@ def _join(
     """Make the process that will be the program; returns its pidfd, its channel, and its pty's master if any."""
     init = open_init(joining.live)
     if init is None:
-        raise StateError(zone=name, state="installed", verb="exec", hint=f"zonectl start {name}")
+        raise _ended(name)
     held.callback(os.close, init)
     ours, theirs = Channel.pair()
     held.callback(ours.close)

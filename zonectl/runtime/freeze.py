@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
-from zonectl.errors import HostLacks
+from zonectl.errors import HostLacks, ZonectlError
 from zonectl.model.instance import zone_cgroup
 from zonectl.runtime import zones
 from zonectl.runtime.status import require
@@ -38,5 +38,8 @@ def _group(context: Context, name: str, verb: str) -> str:
     if not context.facts.cgroup.mount:
         raise HostLacks(f"cannot {verb}: no cgroup2 is mounted", zone=name, hint="zonectl doctor")
     found = require(context, name, verb)
-    assert found.record is not None  # noqa: S101 - no verb is allowed on a damaged record but delete
+    if found.record is None:
+        raise ZonectlError(
+            f"cannot {verb}: its record is damaged", zone=name, hint=f"zonectl delete -f {name}"
+        )
     return zone_cgroup(context.instance, found.record.id)

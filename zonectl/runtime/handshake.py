@@ -145,6 +145,8 @@ def describe(error: Exception, step: str) -> dict[str, object]:
         details |= {"message": error.message, "hint": error.hint}
     if isinstance(error, ProgramError):
         details |= {"program": error.program, "errno": error.errno}
+    if isinstance(error, SyscallError):
+        details |= {"call": error.call, "errno": error.errno, "subject": error.subject}
     return details
 
 
@@ -160,7 +162,19 @@ def failure(message: dict[str, object]) -> ZonectlError:
             return HostLacks(text, hint=str(hint) if hint else None)
         case _:
             step = str(message.get("step"))
-            return StepError(text, step=step, hint=str(hint) if hint else None)
+            failed = StepError(text, step=step, hint=str(hint) if hint else None)
+            failed.__cause__ = _cause(message)
+            return failed
+
+
+def _cause(message: dict[str, object]) -> Exception | None:
+    """What failed on the other side, with its errno, where a call of the kernel's did."""
+    number = message.get("errno")
+    if not isinstance(number, int):
+        return None
+    if message.get("kind") == "SyscallError":
+        return SyscallError(str(message.get("call")), number, str(message.get("subject")))
+    return OSError(number, str(message.get("message")))
 
 
 def close_all(fds: Sequence[int]) -> None:

@@ -55,7 +55,7 @@ def ready(context: Context, name: str) -> None:
 
 def _bring_up(context: Context, zone: Zone, *, parked: bool) -> None:
     if context.warden is None:
-        raise ZonectlError("nobody would watch the zone: zoned is not there", zone=zone.record.name)
+        raise _unwatched(zone)
     settle(context, zone.record)
     plan = zones.plan_of(context, zone)
     zones.make_run_dir(context, zone.record.name)
@@ -69,8 +69,13 @@ def _bring_up(context: Context, zone: Zone, *, parked: bool) -> None:
         undo.keep()
 
 
+def _unwatched(zone: Zone) -> ZonectlError:
+    return ZonectlError("nobody would watch the zone: zoned is not there", zone=zone.record.name)
+
+
 def _hand_over(context: Context, zone: Zone, launched: Launched) -> None:
-    assert context.warden is not None  # noqa: S101 - checked before anything was made
+    if context.warden is None:
+        raise _unwatched(zone)
     context.warden.adopt(zone=zone.record.name, pid=launched.pid, pidfd=launched.pidfd)
     launched.channel.close()
     os.close(launched.pidfd)

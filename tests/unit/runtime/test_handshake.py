@@ -130,3 +130,19 @@ def test_a_failure_of_any_words_fits_into_a_message(text: str, step: str) -> Non
     assert message == describe(ValueError(text), step) | {"word": "FAILED"}
     ours.close()
     theirs.close()
+
+
+def test_what_failed_in_the_kernel_is_still_known() -> None:
+    """Whoever decides by errno, to tell a remedy, say, does so on either side."""
+    gone = failure({"word": "FAILED", **describe(SyscallError("mount", errno.ENOSPC, "/dev"), "mount /dev")})
+    assert isinstance(gone, StepError)
+    assert isinstance(gone.__cause__, SyscallError)
+    assert (gone.__cause__.call, gone.__cause__.errno, gone.__cause__.subject) == (
+        "mount",
+        errno.ENOSPC,
+        "/dev",
+    )
+    plain = failure({"word": "FAILED", **describe(OSError(errno.EIO, "error"), "read")})
+    assert isinstance(plain.__cause__, OSError)
+    assert plain.__cause__.errno == errno.EIO
+    assert failure({"word": "FAILED", **describe(ValueError("odd"), "think")}).__cause__ is None
