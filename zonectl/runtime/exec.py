@@ -218,12 +218,16 @@ def _become(joining: _Joining, init: int, channel: Channel) -> None:
     if master is not None:
         os.close(master)
     channel.expect("EXEC")
-    restrictions.apply(joining.restrict, account)
-    attributes.set_pdeathsig(signal.SIGKILL)
     env = program.environment(joining.env, account, terminal_type=joining.request.terminal_type)
+    restrictions.apply(joining.restrict, account, prepare=_prepare)
+    program.execute(joining.request.argv or (account.shell or "/bin/sh",), env)
+
+
+def _prepare() -> None:
+    # After the ids, since changing them clears it (prctl(2)).
+    attributes.set_pdeathsig(signal.SIGKILL)
     program.reset_signals()
     process.close_range(3, cloexec=True)
-    program.execute(joining.request.argv or (account.shell or "/bin/sh",), env)
 
 
 def _streams(joining: _Joining, root: int, account: accounts.Account) -> int | None:

@@ -58,14 +58,14 @@ class Channel:
         """Close the socket: the other side sees the end."""
         self._end.close()
 
-    def say(self, word: str, fds: Sequence[int] = ()) -> None:
-        """Send the message `word`.
+    def say(self, word: str, fds: Sequence[int] = (), **details: int) -> None:
+        """Send the message `word`, with what else it says.
 
         Raises:
             ZonectlError: the other side has gone.
 
         """
-        self._send({"word": word}, fds)
+        self._send({"word": word, **details}, fds)
 
     def fail(self, error: Exception, step: str) -> None:
         """Say that `step` has failed with `error`, if anybody still listens."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zonectl.errors import ProgramError, ZonectlError
-from zonectl.kernel import attributes, process
+from zonectl.kernel import attributes, notifier, process
 from zonectl.namespaces import clocks, entering, rootfs
 from zonectl.namespaces.steps.process import BecomeRoot, SetHostname, ShiftClocks
 from zonectl.network import inside as wiring
@@ -43,7 +43,7 @@ class Equipment:
     `streams` become its 0, 1 and 2 (None: the zone's /dev/null). With `window` it makes a pty of that many rows and
     columns instead, for a terminal of type `terminal_type`. With `door` it waits on that listening socket for the
     word to execute. `bound_to_parent`: it dies with the process that made it. `reaper` is a descriptor of a static
-    catatonit, for zones with init = true.
+    catatonit, for zones with init = true. `watched`: its system calls are recorded, from where they are the program's.
     """
 
     env: tuple[tuple[str, str], ...]
@@ -53,6 +53,7 @@ class Equipment:
     door: int | None = None
     bound_to_parent: bool = False
     reaper: int | None = None
+    watched: bool = False
 
 
 class Init:
@@ -134,16 +135,24 @@ class Init:
     def _execute(self, account: Account) -> None:
         own, argv = self._equipment, self._plan.execute.argv
         self._step = self._plan.restrict.summary
-        restrictions.apply(self._plan.restrict, account)
-        if own.bound_to_parent:
-            self._die_with_parent()
-        self._step = "execute"
         env = program.environment(own.env, account, terminal_type=own.terminal_type)
-        program.reset_signals()
-        process.close_range(3, cloexec=True)
+        restrictions.apply(self._plan.restrict, account, prepare=self._prepare)
+        self._step = "execute"
         if own.reaper is not None:
             os.execve(own.reaper, ["catatonit", "--", *argv], env)  # noqa: S606 - no shell is wanted
         program.execute(argv, env)
+
+    def _prepare(self) -> None:
+        if self._equipment.bound_to_parent:
+            self._die_with_parent()
+        program.reset_signals()
+        process.close_range(3, cloexec=True)
+        if self._equipment.watched:
+            # The descriptor that the next call of the kernel gives out: nothing is opened or closed in between.
+            number = os.dup(0)
+            os.close(number)
+            self._channel.say("LISTEN", number=number)
+            notifier.listen()
 
     def _die_with_parent(self) -> None:
         # Set after the ids, since changing them clears it (prctl(2)). The parent may have gone before: then its

@@ -28,15 +28,26 @@ if TYPE_CHECKING:
     from zonectl.kernel.process import ExitStatus
     from zonectl.model.config import ZoneConfig
     from zonectl.model.record import ZoneRecord
+    from zonectl.model.seccomp import Filter
+    from zonectl.planning import ZonePlan
     from zonectl.runtime.context import Context
     from zonectl.runtime.frontend import Frontend
     from zonectl.runtime.launch import Launched
+    from zonectl.runtime.learning.recording import Recorder
 
 
 def run(
-    context: Context, config: ZoneConfig, frontend: Frontend, *, terminal_type: str | None = None
+    context: Context,
+    config: ZoneConfig,
+    frontend: Frontend,
+    *,
+    terminal_type: str | None = None,
+    recorder: Recorder | None = None,
+    seccomp: Filter | None = None,
 ) -> ExitStatus:
     """Run a zone of `config` until its program ends; with `terminal_type` it has a pty. Nothing of it is left.
+
+    With a `recorder` its system calls are watched; `seccomp` is a filter in the place of the one of its file.
 
     The zone is named after the file's with an id behind it, so that any number of them run at once. It dies with
     this process, and what a kill leaves of it is removed by the next recovery.
@@ -57,7 +68,18 @@ def run(
             with zones.locked(context, name, "run", known=False):
                 undo.callback(_clear_away, context, record)
                 zone = _install(context, config, record)
-                launched = _launch(context, zone, frontend, undo=undo, terminal_type=terminal_type)
+                plan = zones.plan_of(context, zone)
+                if seccomp is not None:
+                    plan = replace(plan, restrict=replace(plan.restrict, seccomp=seccomp))
+                launched = _launch(
+                    context,
+                    zone,
+                    plan,
+                    frontend=frontend,
+                    undo=undo,
+                    terminal_type=terminal_type,
+                    recorder=recorder,
+                )
             return frontend.wait(launched.pidfd, _deliverer(launched.pidfd))
     finally:
         # With zoned there, what zones share is kept for the next run until zoned leaves.
@@ -81,14 +103,24 @@ def _install(context: Context, config: ZoneConfig, record: ZoneRecord) -> Zone:
 
 
 def _launch(
-    context: Context, zone: Zone, frontend: Frontend, *, undo: Undo, terminal_type: str | None
+    context: Context,
+    zone: Zone,
+    plan: ZonePlan,
+    *,
+    frontend: Frontend,
+    undo: Undo,
+    terminal_type: str | None,
+    recorder: Recorder | None,
 ) -> Launched:
-    plan = zones.plan_of(context, zone)
     equipment = _equipment(zone, frontend, undo, terminal_type=terminal_type)
+    equipment = replace(equipment, watched=recorder is not None)
     launched = launch(context, zone.record.name, plan, equipment=equipment, undo=undo)
     if launched.master is not None:
         frontend.attach(launched.master)
-    launched.execute()
+    if recorder is None:
+        launched.execute()
+    else:
+        recorder.execute(launched)
     return launched
 
 

@@ -12,12 +12,17 @@ from zonectl.security import capabilities
 from zonectl.security.seccomp import filters
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zonectl.security.accounts import Account
     from zonectl.security.steps import Restrict
 
 
-def apply(step: Restrict, account: Account) -> None:
+def apply(step: Restrict, account: Account, *, prepare: Callable[[], None]) -> None:
     """Take every restriction of `step` and become `account`. What cannot be applied stops the process.
+
+    `prepare` does what else has to be done before the execve, which must be the caller's next call: a filter may refuse
+    every other.
 
     The order, and its reasons:
 
@@ -29,6 +34,7 @@ def apply(step: Restrict, account: Account) -> None:
        no directory of the host's can be it (CVE-2024-21626).
     6. no_new_privs. Without it, CAP_SYS_ADMIN is kept until the execve, which takes it: a filter of system calls can
        be loaded by its holder alone (seccomp(2)).
+    7. Whatever `prepare` does, as the user, with every call still allowed; then the filter.
 
     Raises:
         SyscallError: a restriction cannot be applied.
@@ -44,6 +50,7 @@ def apply(step: Restrict, account: Account) -> None:
     _change_directory(step.workdir)
     if step.no_new_privs:
         attributes.set_no_new_privs()
+    prepare()
     if step.seccomp is not None:
         filters.load(step.seccomp)
 

@@ -55,6 +55,9 @@ class Restrict:
             *((_prctl("PR_CAP_AMBIENT_RAISE", when=f"{self.user} is not root"),) if self.ambient else ()),
             Call(name="chdir", target=self.workdir, man="chdir(2)"),
             *((last,) if self.no_new_privs else ()),
+            Call(
+                name="close_range", target="init", detail="3, ~0, CLOSE_RANGE_CLOEXEC", man="close_range(2)"
+            ),
             *((_filter(self.seccomp),) if self.seccomp else ()),
         )
 
@@ -69,7 +72,7 @@ def _filter(seccomp: Filter) -> Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execute:
-    """Become the program; every other descriptor closes on the way. `reaper`: catatonit is process 1, and runs it."""
+    """Become the program. `reaper`: catatonit is process 1, and runs it."""
 
     argv: tuple[str, ...]
     reaper: bool = False
@@ -89,8 +92,7 @@ class Execute:
             last = Call(name="execveat", target="catatonit", detail=f"catatonit -- {argv}", man="execveat(2)")
         else:
             last = Call(name="execve", target=self.argv[0], detail=argv, man="execve(2)")
-        detail = "3, ~0, CLOSE_RANGE_CLOEXEC"
-        return (Call(name="close_range", target="init", detail=detail, man="close_range(2)"), last)
+        return (last,)
 
 
 def restrict_step(

@@ -35,6 +35,33 @@ Flags that open nothing are not among these bits, and no call is whose arguments
 so often that looking at an argument would be felt (seccomp costs half as much again then).
 """
 
+_GIVING_UP: Final = frozenset(
+    (
+        *(
+            "setuid",
+            "setgid",
+            "setreuid",
+            "setregid",
+            "setresuid",
+            "setresgid",
+            "setfsuid",
+            "setfsgid",
+            "setgroups",
+        ),
+        *(
+            "capset",
+            "chroot",
+            "seccomp",
+            "landlock_create_ruleset",
+            "landlock_add_rule",
+            "landlock_restrict_self",
+        ),
+    )
+)
+_GIVING_UP_BY_PRCTL: Final = frozenset((4, 22, 24, 28, 38, 47))
+"""PR_SET_DUMPABLE, SET_SECCOMP, CAPBSET_DROP, SET_SECUREBITS, SET_NO_NEW_PRIVS, CAP_AMBIENT (linux/prctl.h)."""
+_OF_THE_KERNEL: Final = frozenset(("exit", "restart_syscall", "rt_sigreturn"))
+
 Place: TypeAlias = tuple[int, int]
 """AUDIT_ARCH_* and number of a call."""
 
@@ -59,6 +86,17 @@ class Permission:
     def __str__(self) -> str:
         """As a report says it: "socket(2)" is what TELLING's argument is."""
         return self.name if self.value is None else f"{self.name} {self.value:#x}"
+
+
+def spared(permission: Permission) -> bool:
+    """Whether a call that was seen is left to a workload even if it ends no worse without it.
+
+    A program that cannot give up what it wanted to give up goes on with more than it should have, and often does not
+    look. Others are the kernel's, which makes programs return from signals by them: refused, they go astray.
+    """
+    if permission.name == "prctl":
+        return permission.value in _GIVING_UP_BY_PRCTL
+    return permission.name in _GIVING_UP | _OF_THE_KERNEL
 
 
 def telling(architecture: Architecture) -> dict[Place, tuple[int, int]]:
