@@ -121,22 +121,55 @@ _unshare = SystemCall("unshare", c_int)
 _setns = SystemCall("setns", c_int, c_int)
 _close_range = SystemCall("close_range", c_uint, c_uint, c_uint, number=436)
 _sethostname = SystemCall("sethostname", c_char_p, c_ulong)
+_setdomainname = SystemCall("setdomainname", c_char_p, c_ulong)
 
 
-def clone(flags: int, *, cgroup_fd: int | None = None, sibling: bool = False) -> tuple[int, int]:
+def clone(
+    flags: int, *, cgroup_fd: int | None = None, sibling: bool = False, owner: int | None = None
+) -> tuple[int, int]:
     """Fork with new namespaces: (pid, pidfd) in the parent, who owns the pidfd; (0, -1) in the child.
 
     `flags` are the CLONE_NEW* wanted; with `cgroup_fd` the child is born in that group; a `sibling` becomes a
-    child of the caller's parent, and ends with the signal that the caller itself ends with. clone(2);
-    CLONE_INTO_CGROUP since Linux 5.7.
+    child of the caller's parent, and ends with the signal that the caller itself ends with. A new user namespace
+    belongs to the user `owner`, who has all capabilities over it, and whom the kernel charges for what is used in it
+    (user_namespaces(7)); to the caller's if none is given. clone(2); CLONE_INTO_CGROUP since Linux 5.7.
 
     The caller should be single-threaded: a lock that another thread holds is never released in the child, where the
     C library still remembers that thread (see `attributes.setgroups`). Handlers of pthread_atfork(3) are not run.
 
     Raises:
-        SyscallError: clone3.
+        SyscallError: clone3, or the caller may not be `owner`.
 
     """
+    if owner is not None:
+        _be_for_a_moment(owner)
+    try:
+        pid, pidfd = _clone(flags, cgroup_fd=cgroup_fd, sibling=sibling)
+    except SyscallError:
+        if owner is not None:
+            _be_root_again()
+        raise
+    # The child has no id 0 yet, and is left as it was born.
+    if pid and owner is not None:
+        _be_root_again()
+    return pid, pidfd
+
+
+def _be_for_a_moment(uid: int) -> None:
+    """Have the effective user id `uid`, and still all capabilities: root's real and saved id keep them permitted."""
+    setresuid(-1, uid, -1)
+    held = capget()
+    capset(held.permitted, held.permitted, held.inheritable)
+    # The change of ids has taken it, and the child needs its files in /proc.
+    set_dumpable(True)
+
+
+def _be_root_again() -> None:
+    setresuid(-1, 0, -1)
+    set_dumpable(True)
+
+
+def _clone(flags: int, *, cgroup_fd: int | None, sibling: bool) -> tuple[int, int]:
     pidfd = c_int(-1)
     arguments = _clone_arguments(flags, pidfd, cgroup_fd=cgroup_fd, sibling=sibling)
     address, size = ctypes.addressof(arguments), ctypes.sizeof(arguments)
@@ -263,3 +296,9 @@ def sethostname(name: str) -> None:
     """Set the host name of the UTS namespace; sethostname(2)."""
     raw = c_text(name, call="sethostname")
     _sethostname(raw, len(raw), subject=name)
+
+
+def setdomainname(name: str) -> None:
+    """Set the NIS domain name of the UTS namespace; setdomainname(2)."""
+    raw = c_text(name, call="setdomainname")
+    _setdomainname(raw, len(raw), subject=name)

@@ -85,7 +85,7 @@ def plan(
     return ZonePlan(
         shared=network_steps.shared_steps(config.network, instance) if veth else (),
         before=limits,
-        clone=namespace_steps.clone_step(config, cgroup=f"{group}/payload" if group else ""),
+        clone=namespace_steps.clone_step(config, binding, cgroup=f"{group}/payload" if group else ""),
         maps=namespace_steps.id_map_steps(config, binding),
         trees=namespace_steps.tree_steps(config, binding, facts),
         links=network_steps.host_steps(config.network, instance, binding) if veth else (),

@@ -135,9 +135,10 @@ def _clone(context: Context, plan: ZonePlan, *, equipment: Equipment, channel: C
     flags = 0
     for kind in plan.clone.namespaces:
         flags |= getattr(process, clone_flag(kind))
+    owner = int(plan.clone.owner) if plan.clone.owner else None
     group = payload(context, plan)
     try:
-        pid, pidfd = process.clone(flags, cgroup_fd=group)
+        pid, pidfd = process.clone(flags, cgroup_fd=group, owner=owner)
     finally:
         if group is not None:
             os.close(group)

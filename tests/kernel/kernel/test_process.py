@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import signal
+import struct
 import sys
 import threading
 import time
@@ -15,7 +17,7 @@ import pytest
 
 from tests.requirements import cgroup2_mount
 from zonectl.errors import SyscallError
-from zonectl.kernel import libc, proc, process
+from zonectl.kernel import attributes, libc, proc, process
 from zonectl.kernel.process import ExitStatus
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     InChild = Callable[[Callable[[], object]], None]
 
 pytestmark = pytest.mark.requires("root", "kernel:6.1")
+
+NS_GET_OWNER_UID = 0xB704
+"""ioctl_ns(2)."""
 
 NAMESPACES = {
     "mnt": process.CLONE_NEWNS,
@@ -152,6 +157,36 @@ def test_hooks_of_fork_run(in_child: InChild) -> None:
         assert ran == ["before", "parent"] * 2
 
     in_child(body)
+
+
+def test_a_user_namespace_belongs_to_the_owner(in_child: InChild) -> None:
+    """And so what is used in it is counted as the owner's, not as root's of the host."""
+
+    def check() -> None:
+        before = attributes.capget()
+        pid, pidfd = process.clone(process.CLONE_NEWUSER, owner=54321)
+        if pid == 0:
+            # Its files in /proc can be opened: it is dumpable.
+            time.sleep(30)
+            os._exit(0)
+        with open(f"/proc/{pid}/ns/user", "rb") as namespace:
+            owner = fcntl.ioctl(namespace, NS_GET_OWNER_UID, struct.pack("I", 0))
+        assert struct.unpack("I", owner) == (54321,)
+        assert os.getresuid() == (0, 0, 0)
+        assert attributes.capget() == before
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        assert process.wait_pidfd(pidfd) is not None
+
+    in_child(check)
+
+
+def test_a_clone_that_fails_leaves_the_caller_root(in_child: InChild) -> None:
+    def check() -> None:
+        with pytest.raises(SyscallError):
+            process.clone(process.CLONE_NEWUSER | 0x8000_0000_0000, owner=54321)
+        assert os.getresuid() == (0, 0, 0)
+
+    in_child(check)
 
 
 @pytest.mark.requires("cgroup2")

@@ -264,6 +264,10 @@ class Reader:
     def _is_own(self, path: str) -> bool:
         return path.startswith(self.own)
 
+    @property
+    def _who(self) -> str:
+        return "init" if self.inside else "worker"
+
     def _recvmsg(self, raw: Raw) -> Iterable[Seen]:
         if passed := re.search(r"SCM_RIGHTS, cmsg_data=\[([^\]]*)\]", ", ".join(raw.arguments)):
             for number in re.findall(r"(\d+)<", passed[1]):
@@ -392,7 +396,7 @@ class Reader:
         yield Seen("setresgid", "init", ", ".join(raw.arguments))
 
     def _setresuid(self, raw: Raw) -> Iterable[Seen]:
-        yield Seen("setresuid", "init", ", ".join(raw.arguments))
+        yield Seen("setresuid", self._who, ", ".join(raw.arguments))
 
     def _umask(self, raw: Raw) -> Iterable[Seen]:
         yield Seen("umask", "init", f"{int(raw.arguments[0], 8):04o}")
@@ -403,7 +407,7 @@ class Reader:
             yield Seen("prctl", "init", option)
 
     def _capset(self, raw: Raw) -> Iterable[Seen]:
-        yield Seen("capset", "init", raw.arguments[1])
+        yield Seen("capset", self._who, raw.arguments[1])
 
     def _seccomp(self, raw: Raw) -> Iterable[Seen]:
         if raw.arguments[0] == "SECCOMP_SET_MODE_FILTER":

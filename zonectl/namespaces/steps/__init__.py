@@ -41,6 +41,15 @@ _DEVICE_LINKS = (
     ("stderr", "/proc/self/fd/2"),
     ("ptmx", "pts/ptmx"),
 )
+_TERMINALS = "1024"
+"""All instances of devpts share 4096 (kernel.pty.max), of which 1024 are kept for the host's."""
+
+_SHARED_FILES = "16384"
+"""Of /dev/shm; an empty file takes a kilobyte of the kernel's memory, and half of the memory would be the default."""
+
+_BYTES_A_FILE = 4096
+_FEWEST_FILES = 1024
+
 _KERNEL_ATTRIBUTES = ("nosuid", "nodev", "noexec")
 
 
@@ -65,9 +74,10 @@ def born_kinds(config: ZoneConfig) -> tuple[str, ...]:
     return tuple(kind for kind in namespace_kinds(config) if kind != "mnt" or not config.namespaces.user)
 
 
-def clone_step(config: ZoneConfig, *, cgroup: str) -> CloneInit:
+def clone_step(config: ZoneConfig, binding: Binding, *, cgroup: str) -> CloneInit:
     """The step that makes init."""
-    return CloneInit(namespaces=born_kinds(config), cgroup=cgroup)
+    owner = binding.first_id if config.namespaces.user else ""
+    return CloneInit(namespaces=born_kinds(config), cgroup=cgroup, owner=owner)
 
 
 def id_map_steps(config: ZoneConfig, binding: Binding) -> tuple[WriteIdMap, ...]:
@@ -228,13 +238,19 @@ def _kernel_steps(config: ZoneConfig, slots: dict[str, int], facts: HostFacts) -
         MountFilesystem(
             fstype="devpts",
             target="/dev/pts",
-            options=(("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")),
+            options=(
+                ("newinstance", ""),
+                ("ptmxmode", "0666"),
+                ("mode", "0620"),
+                ("gid", "5"),
+                ("max", _TERMINALS),
+            ),
             attributes=("nosuid", "noexec"),
         ),
         MountFilesystem(
             fstype="tmpfs",
             target="/dev/shm",  # noqa: S108 - the zone's, not the host's
-            options=(("mode", "1777"), ("size", "256m")),
+            options=(("mode", "1777"), ("size", "256m"), ("nr_inodes", _SHARED_FILES)),
             attributes=("nosuid", "nodev"),
         ),
         *_mqueue(config, slots),
@@ -282,11 +298,17 @@ def _binds(config: ZoneConfig) -> int:
 
 
 def _tmpfs(mount: MountConfig) -> MountFilesystem:
-    size = (("size", str(mount.size_bytes)),) if mount.size_bytes is not None else ()
-    options = (("mode", f"{mount.mode:04o}"), *size)
+    options = (("mode", f"{mount.mode:04o}"), *_tmpfs_bounds(mount.size_bytes))
     return MountFilesystem(
         fstype="tmpfs", target=mount.target, options=options, attributes=_attributes(mount)
     )
+
+
+def _tmpfs_bounds(size_bytes: int | None) -> tuple[tuple[str, str], ...]:
+    # Files without content take memory, too, which the size does not bound.
+    if size_bytes is None:
+        return ()
+    return ("size", str(size_bytes)), ("nr_inodes", str(max(size_bytes // _BYTES_A_FILE, _FEWEST_FILES)))
 
 
 def _attributes(mount: MountConfig) -> tuple[str, ...]:

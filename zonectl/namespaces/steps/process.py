@@ -12,10 +12,14 @@ class CloneInit:
     """Make the zone's init in new namespaces, already inside its control group.
 
     `namespaces` are kinds as in /proc/PID/ns ("user", "mnt", …), `cgroup` the group it is born in, "" for none.
+    `owner` is the user whom a new user namespace belongs to, the zone's root as the host knows it: what is used in
+    the namespace (instances of inotify, message queues, signals that wait) is counted for its owner too, and would
+    be missing for the host's root and for all other zones if that were the host's root.
     """
 
     namespaces: tuple[str, ...]
     cgroup: str
+    owner: str = ""
     side: Side = Side.HOST
 
     @property
@@ -25,10 +29,18 @@ class CloneInit:
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """One clone3."""
+        """One clone3, for which the worker is the owner of what it makes; it keeps its capabilities meanwhile."""
         flags = [clone_flag(kind) for kind in self.namespaces] + ["CLONE_PIDFD"]
         flags += ["CLONE_INTO_CGROUP"] if self.cgroup else []
-        return (Call(name="clone3", target="init", detail="|".join(flags), man="clone(2)"),)
+        clone = Call(name="clone3", target="init", detail="|".join(flags), man="clone(2)")
+        if not self.owner:
+            return (clone,)
+        return (
+            Call(name="setresuid", target="worker", detail=f"-1, {self.owner}, -1", man="user_namespaces(7)"),
+            Call(name="capset", target="worker", detail="of all that is permitted", man="capabilities(7)"),
+            clone,
+            Call(name="setresuid", target="worker", detail="-1, 0, -1", man="setresuid(2)"),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
