@@ -17,6 +17,7 @@ from zonectl.model.config import NetworkMode
 from zonectl.model.instance import zone_cgroup
 from zonectl.model.state import ZoneState
 from zonectl.model.units import format_size
+from zonectl.planning.protections import waivers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from zonectl.cli.table import Style
     from zonectl.kernel.proc import MountEntry
     from zonectl.model.config import ZoneConfig
+    from zonectl.planning.protections import Waiver
     from zonectl.runtime.context import Context
     from zonectl.runtime.status import ZoneStatus
 
@@ -42,6 +44,8 @@ _ALSO = {
 _INDENT = "  "
 _LABEL = 11
 _MICROSECONDS = 1e6
+_MOUNTINFO_BYTES = 1 << 16
+"""Of a list that the zone can make very long: 600 mounts or so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,12 @@ class Portrait:
     mounts: tuple[MountEntry, ...]
     hints: tuple[str, ...]
     now: float
+
+    @property
+    def waivers(self) -> tuple[Waiver, ...]:
+        """What the zone's file waives; none where it cannot be read."""
+        record = self.status.record
+        return waivers(self.config, record.warnings if record else ()) if self.config else ()
 
 
 def take(context: Context, name: str) -> Portrait:
@@ -82,7 +92,7 @@ def take(context: Context, name: str) -> Portrait:
         pids=tuple(tree.processes(group)) if group and live else (),
         stats=tree.stats(group) if group and live else None,
         pressure=tree.pressure(group) if group and live else None,
-        mounts=tuple(proc.mountinfo(found.live.pid)) if found.live else (),
+        mounts=tuple(proc.mountinfo(found.live.pid, limit_bytes=_MOUNTINFO_BYTES)) if found.live else (),
         hints=(*_hints(found), *_network_hints(context, found, config)),
         now=time.time(),
     )
@@ -173,6 +183,7 @@ def as_data(taken: Portrait) -> dict[str, object]:
         "oom_kills": last.oom_kills if last else None,
         "autostart": config.autostart if config else None,
         "created_at": round(record.created_at, 3) if record else None,
+        "waived": [waiver.name for waiver in taken.waivers] if config else None,
         "shared": list(taken.shared),
         "cgroup": taken.group,
         "ids": asdict(record.ids) if record and record.ids else None,
@@ -204,6 +215,7 @@ def as_text(taken: Portrait, style: Style) -> list[str]:
     sections = (
         ("", _facts(taken)),
         ("shared with the host", _shared_lines(taken)),
+        ("waived by its file", _waived_lines(taken)),
         ("used", _used(taken)),
         ("waited (share of the last 10 s)", _waited(taken)),
         ("mounts", _mount_lines(taken)),
@@ -251,6 +263,15 @@ def _facts(taken: Portrait) -> Iterator[str]:
 
 def _shared_lines(taken: Portrait) -> list[str]:
     return [f"{_INDENT}{kind}: shared with the host; {_ALSO[kind]}" for kind in taken.shared]
+
+
+def _waived_lines(taken: Portrait) -> list[str]:
+    """What is not told with what is shared."""
+    return [
+        f"{_INDENT}{waiver.key}: without {waiver.protection}"
+        for waiver in taken.waivers
+        if not waiver.key.startswith("namespaces.")
+    ]
 
 
 def _used(taken: Portrait) -> Iterator[str]:

@@ -30,13 +30,21 @@ def host_facts() -> HostFacts:
         kernel=kernel_version(release),
         release=release,
         euid=os.geteuid(),
-        namespaces=frozenset(name for name in _names("/proc/self/ns") if not name.endswith("_for_children")),
+        namespaces=frozenset(filter(_can_be_made, _names("/proc/self/ns"))),
         cgroup=cgroup_facts(mounts, own=proc.cgroup_of("self")),
         filesystems=frozenset(line.split()[-1] for line in _text("/proc/filesystems").splitlines() if line),
         online_cpus=_text("/sys/devices/system/cpu/online").strip(),
         page_sizes=tuple(page_size(name) for name in sorted(_names(HUGE_PAGES), key=_pages_kib)),
         mqueue=any(mount.fstype == "mqueue" and mount.target == "/dev/mqueue" for mount in mounts),
         capabilities=_bounding(),
+        seccomp=os.path.exists("/proc/sys/kernel/seccomp/actions_avail"),
+    )
+
+
+def _can_be_made(kind: str) -> bool:
+    """Whether namespaces of that kind are not forbidden here: user.max_*_namespaces of namespaces(7)."""
+    return (
+        not kind.endswith("_for_children") and _text(f"/proc/sys/user/max_{kind}_namespaces").strip() != "0"
     )
 
 

@@ -26,13 +26,17 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was declared and what was found; both in words. `area` is the group of findings it belongs to."""
+    """One thing that was declared and what was found; both in words. `area` is the group of findings it belongs to.
+
+    `detail` is what was found in more words, where there are some.
+    """
 
     area: str
     name: str
     declared: str
     found: str
     verdict: Verdict
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,9 @@ from enum import Enum
 
 from zonectl.model.capabilities import ALL
 
+NAMESPACES = frozenset({"user", "mnt", "pid", "cgroup", "net", "uts", "ipc", "time"})
+"""All kinds, as /proc/PID/ns names them."""
+
 
 class CgroupLayout(Enum):
     """How the host's control groups are mounted (cgroups(7))."""
@@ -49,20 +52,22 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """What the host can do. `kernel` is (major, minor); `namespaces` the kinds in /proc/self/ns.
+    """What the host can do. `kernel` is (major, minor); `namespaces` are the kinds that can be made.
 
     `page_sizes` are those of huge pages ("2MB"); `mqueue` says whether POSIX message queues are mounted at /dev/mqueue;
-    `capabilities` are those that zonectl itself can have (the mask of its bounding set).
+    `capabilities` are those that zonectl itself can have (the mask of its bounding set), `seccomp` whether there are
+    filters of system calls.
     """
 
     kernel: tuple[int, int] = (0, 0)
     release: str = ""
     euid: int = 0
-    namespaces: frozenset[str] = frozenset()
+    namespaces: frozenset[str] = NAMESPACES
     cgroup: CgroupFacts = field(default_factory=CgroupFacts)
     filesystems: frozenset[str] = frozenset()
     online_cpus: str = ""
     page_sizes: tuple[str, ...] = ()
     mqueue: bool = False
     capabilities: int = ALL
+    seccomp: bool = True
     probes: tuple[Probe, ...] = ()

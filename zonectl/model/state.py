@@ -35,6 +35,7 @@ ALLOWED: dict[str, frozenset[ZoneState]] = {
     "resume": frozenset({ZoneState.PAUSED}),
     "delete": frozenset({ZoneState.CONFIGURED, ZoneState.INCOMPLETE, ZoneState.INSTALLED}),
     "cp": frozenset({ZoneState.READY, ZoneState.RUNNING, ZoneState.PAUSED}),
+    "show --security": frozenset({ZoneState.RUNNING, ZoneState.PAUSED, ZoneState.SHUTTING_DOWN}),
 }
 """The states in which each verb may begin."""
 
@@ -52,6 +53,8 @@ _HELPS: dict[tuple[str, ZoneState], str] = {
     ("exec", ZoneState.INSTALLED): "start",
     ("exec", ZoneState.READY): "start",
     ("cp", ZoneState.INSTALLED): "start",
+    ("show --security", ZoneState.INSTALLED): "start",
+    ("show --security", ZoneState.READY): "start",
     ("pause", ZoneState.INSTALLED): "start",
     ("resume", ZoneState.INSTALLED): "start",
 }

@@ -11,6 +11,7 @@ from zonectl.model.instance import zone_cgroup
 from zonectl.namespaces import steps as namespace_steps
 from zonectl.network import dns
 from zonectl.network import steps as network_steps
+from zonectl.planning import protections
 from zonectl.security import steps as security_steps
 
 if TYPE_CHECKING:
@@ -71,9 +72,10 @@ def plan(
     `seccomp` the filter that the zone file asks for.
 
     Raises:
-        HostLacks: the host cannot enforce a limit of the zone file.
+        HostLacks: the host cannot enforce a limit of the zone file, or lacks a protection that it does not waive.
 
     """
+    protections.require(config, facts)
     group = zone_cgroup(instance, binding.zone_id) if facts.cgroup.mount else ""
     limits, warnings = cgroup_steps.steps(
         config.resources, facts.cgroup, group=group, owner=_owner(config, binding)
@@ -101,9 +103,10 @@ def warnings(config: ZoneConfig, facts: HostFacts) -> tuple[str, ...]:
     """What `plan` would warn of, and refuses as it does; cheaper, for a zone that has no names yet.
 
     Raises:
-        HostLacks: the host cannot enforce a limit of the zone file.
+        HostLacks: the host cannot enforce a limit of the zone file, or lacks a protection that it does not waive.
 
     """
+    protections.require(config, facts)
     return cgroup_steps.steps(config.resources, facts.cgroup, group="", owner=None)[1]
 
 

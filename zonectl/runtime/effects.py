@@ -12,6 +12,7 @@ from zonectl.errors import SyscallError, ZonectlError
 from zonectl.namespaces import idmap, trees
 from zonectl.network import shared, veth
 from zonectl.runtime import zones
+from zonectl.runtime.handshake import remedy_of
 from zonectl.store.journal import Journal
 from zonectl.store.locks import lock
 
@@ -124,6 +125,7 @@ class Effects:
             yield
         except ZonectlError as error:
             error.zone = error.zone or self._zone
+            error.hint = error.hint or remedy_of(error)
             error.add_note(f"while: {step}")
             raise
 

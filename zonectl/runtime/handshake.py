@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from zonectl.errors import HostLacks, ProgramError, StepError, SyscallError, ZonectlError
 from zonectl.kernel import sockets
+from zonectl.planning.protections import remedy
 
 if TYPE_CHECKING:
     import socket
@@ -142,12 +143,17 @@ def describe(error: Exception, step: str) -> dict[str, object]:
     if isinstance(error, OSError):
         details |= {"message": error.strerror or str(error), "errno": error.errno}
     if isinstance(error, ZonectlError):
-        details |= {"message": error.message, "hint": error.hint}
+        details |= {"message": error.message, "hint": error.hint or remedy_of(error)}
     if isinstance(error, ProgramError):
         details |= {"program": error.program, "errno": error.errno}
     if isinstance(error, SyscallError):
         details |= {"call": error.call, "errno": error.errno, "subject": error.subject}
     return details
+
+
+def remedy_of(error: ZonectlError) -> str | None:
+    """Which key of the zone file would waive what has failed, if one would."""
+    return remedy(error.call, error.subject) if isinstance(error, SyscallError) else None
 
 
 def failure(message: dict[str, object]) -> ZonectlError:

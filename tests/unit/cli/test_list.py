@@ -24,9 +24,23 @@ if TYPE_CHECKING:
 
 KEYS = [
     "id", "name", "state", "path", "address", "pid", "uptime_s", "last_exit", "oom_kills", "autostart", "created_at",
+    "waived",
 ]  # fmt: skip
-RUNNING = ["0a1b2c3d", "web", "running", "/z/web", "10.77.0.2/16", 4711, 192.5, "status 1", 0, True, 0.0]
-DAMAGED = [None, "damaged", "incomplete", "/z/\x1b[2J", None, None, None, None, None, None, None]
+RUNNING = [
+    "0a1b2c3d",
+    "web",
+    "running",
+    "/z/web",
+    "10.77.0.2/16",
+    4711,
+    192.5,
+    "status 1",
+    0,
+    True,
+    0.0,
+    ["namespaces.user"],
+]
+DAMAGED = [None, "damaged", "incomplete", "/z/\x1b[2J", None, None, None, None, None, None, None, None]
 ZONES: list[dict[str, object]] = [dict(zip(KEYS, zone, strict=True)) for zone in (RUNNING, DAMAGED)]
 
 
@@ -54,6 +68,11 @@ def test_for_people() -> None:
     ]
 
 
+def test_what_is_waived_is_for_people_who_ask() -> None:
+    lines = listing.for_people(ZONES, (*listing._BASE, *listing._MORE), headers=True, style=Style())
+    assert [line.split()[-1] for line in lines] == ["WAIVED", "namespaces.user", "-"]
+
+
 def test_states_have_colours() -> None:
     lines = listing.for_people(ZONES, listing._BASE, headers=False, style=Style(colour=True))
     assert "  \x1b[32mrunning   \x1b[0m  " in lines[0]
@@ -76,6 +95,7 @@ def test_json_has_all_keys(run: Callable[..., Outcome], tmp_path: Path) -> None:
         "oom_kills": None,
         "autostart": None,
         "created_at": 1700000000.0,
+        "waived": None,
     }
 
 
@@ -109,7 +129,7 @@ def test_nothing_there(run: Callable[..., Outcome]) -> None:
 def test_last_exit(run: Callable[..., Outcome], tmp_path: Path) -> None:
     paths = save(tmp_path, "web")
     records.save_last(paths, "web", LastExit(ended_at=1700000000.0, status=None, signal=9, oom_kills=2))
-    assert run("list", "-cvp").out.endswith(":SIGKILL:2::1700000000.0\n")
+    assert run("list", "-cvp").out.endswith(":SIGKILL:2::1700000000.0:\n")
     assert run("wait", "web").status == 137
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zonectl.cli.setting import Setting
+    from zonectl.model.config import ZoneConfig
+    from zonectl.model.record import ZoneRecord
     from zonectl.runtime.context import Context
     from zonectl.runtime.status import ZoneStatus
 
@@ -24,7 +26,8 @@ List zones: those with processes, or with -c all, or those that are named, whate
 
 For programs: -p prints a line for each zone, without titles, its fields separated by colons, with \\: for a colon and
 \\\\ for a backslash in them; -o json a list of objects, which always have all keys; -o csv a table with titles. Times
-are seconds there, and what is not known is empty, or null.
+are seconds there, and what is not known is empty, or null. "waived" are the keys of the zone's file by which it goes
+without a protection (a list; with spaces between them in a field): "zonectl show --security" says which.
 """
 EXAMPLES = """\
 zonectl list
@@ -47,6 +50,7 @@ _MORE = (
     Column("oom_kills", "OOM", number=True),
     Column("autostart", "AUTOSTART"),
     Column("created_at", "CREATED"),
+    Column("waived", "WAIVED"),
 )
 _STATE_AT = 2
 _COLOURS = {
@@ -62,7 +66,10 @@ def arguments(parser: ArgumentParser) -> None:
     """Declare what the verb takes."""
     parser.add_argument("-c", "--all", action="store_true", help="zones in all states")
     parser.add_argument(
-        "-v", "--verbose", action="store_true", help="more columns: last exit, OOM kills, autostart, created"
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="more columns: last exit, OOM kills, autostart, created, waived",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("-p", "--parsable", action="store_true", help="fields separated by colons")
@@ -127,8 +134,9 @@ def for_people(
 
 
 def data(context: Context, zone: ZoneStatus, *, config: bool = True) -> dict[str, object]:
-    """A zone as `-o json` prints it. Without `config` its file is not read, and `autostart` is None."""
+    """A zone as `-o json` prints it. Without `config` its file is not read: `autostart` and `waived` are None."""
     record, live, last = zone.record, zone.live, zone.last
+    described = _config(context, zone.name) if config else None
     return {
         "id": record.id if record else None,
         "name": zone.name,
@@ -139,16 +147,24 @@ def data(context: Context, zone: ZoneStatus, *, config: bool = True) -> dict[str
         "uptime_s": round(max(0.0, time.time() - live.started_at), 3) if live else None,
         "last_exit": exit_words(last) or None,
         "oom_kills": last.oom_kills if last else None,
-        "autostart": _autostart(context, zone.name) if config else None,
+        "autostart": described.autostart if described else None,
         "created_at": round(record.created_at, 3) if record else None,
+        "waived": waived(described, record) if described else None,
     }
 
 
-def _autostart(context: Context, name: str) -> bool | None:
+def waived(config: ZoneConfig, record: ZoneRecord | None) -> list[str]:
+    """The keys of the zone's file by which it goes without a protection, without their values."""
+    from zonectl.planning.protections import waivers
+
+    return [waiver.name for waiver in waivers(config, record.warnings if record else ())]
+
+
+def _config(context: Context, name: str) -> ZoneConfig | None:
     from zonectl.runtime.zones import load_config
 
     try:
-        return load_config(context, name).autostart
+        return load_config(context, name)
     except ZonectlError:  # the zone is listed all the same
         return None
 
@@ -161,14 +177,18 @@ def _cells(zone: dict[str, object], columns: Sequence[Column]) -> list[str]:
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list):
+        return " ".join(value)
     return "" if value is None else str(value)
 
 
 def _shown(name: str, value: object) -> str:
     """A field for people."""
     match name, value:
-        case _, None:
+        case _, None | []:
             return "-"
+        case _, list():
+            return " ".join(value)
         case "uptime_s", float():
             return span(value)
         case "created_at", float():

@@ -1,0 +1,279 @@
+"""show --security: what a zone has that its file does not declare, whoever gave it, and in which line it shows."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from zonectl.model.instance import link_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.e2e.instance import Zonectl
+
+    Tampering = Callable[["Zone"], None]
+
+pytestmark = pytest.mark.requires("program:nsenter", "program:mount", "program:ip", "program:nft")
+
+COMMAND = """["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"]"""
+
+
+class Zone:
+    """A running zone, as the host's root sees it."""
+
+    def __init__(self, z: Zonectl) -> None:
+        self.z = z
+        self.known = z.show("a")
+
+    @property
+    def pid(self) -> int:
+        return int(self.known["pid"])
+
+    @property
+    def group(self) -> Path:
+        return Path(self.known["cgroup"])
+
+    @property
+    def link(self) -> str:
+        return link_name(self.known["id"])
+
+    def audit(self, *, code: int | None = None) -> dict[str, Any]:
+        return dict(json.loads(self.z("show", "--security", "--json", "a", code=code).out))
+
+    def edit(self, old: str, new: str) -> None:
+        """Change the zone's file while the zone runs."""
+        file = self.z.root / "zones/a/zone.toml"
+        text = file.read_text(encoding="utf-8")
+        assert old in text
+        file.write_text(text.replace(old, new), encoding="utf-8")
+
+    def enter(self, *command: str) -> None:
+        """As the host's root, in the zone's mount namespace."""
+        host("nsenter", f"--mount=/proc/{self.pid}/ns/mnt", *command)
+
+
+@pytest.fixture
+def z(shared: Zonectl) -> Iterator[Zonectl]:
+    """The module's instance, without a zone before and after."""
+    yield shared
+    shared("delete", "-f", "--all")
+
+
+def host(*command: str) -> None:
+    done = subprocess.run(command, check=False, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def differing(found: dict[str, Any]) -> list[str]:
+    return [
+        f"{each['area']}: {each['name']}"
+        for each in found["findings"]
+        if each["verdict"] not in {"holds", "narrower"}
+    ]
+
+
+def start(z: Zonectl, *, top: str = "", tables: str = "") -> Zone:
+    """A zone of busybox with these keys, started."""
+    text = f'name = "a"\ncommand = {COMMAND}\n{top}\n[root]\nimage = "busybox"\nreadonly = false\n{tables}\n'
+    z("create", z.write("a", text))
+    z("start", "a")
+    return Zone(z)
+
+
+def test_a_zone_as_declared(z: Zonectl) -> None:
+    zone = start(z)
+    found = zone.audit(code=0)
+    assert found["holds"] is True
+    assert found["waived"] == []
+    assert differing(found) == []
+    assert found["pid"] == zone.pid
+    areas = {each["area"] for each in found["findings"]}
+    assert areas == {
+        "namespaces", "privileges", "seccomp", "process", "mounts", "devices", "masks", "limits", "network",
+    }  # fmt: skip
+    assert {each["verdict"] for each in found["findings"]} == {"holds"}
+
+
+def _move_init(zone: Zone) -> None:
+    (zone.group.parent / "cgroup.procs").write_text(str(zone.pid))
+
+
+def _cover(target: str, source: str) -> Tampering:
+    return lambda zone: zone.enter("mount", "--bind", source, target)
+
+
+def _write(file: str, text: str) -> Tampering:
+    def tamper(zone: Zone) -> None:
+        (zone.group / file).write_text(text)
+
+    return tamper
+
+
+def _link(*words: str) -> Tampering:
+    return lambda zone: host("ip", "link", "set", zone.link, "type", "bridge_slave", *words)
+
+
+def _rules(zone: Zone) -> None:
+    host("nft", "delete", "table", "inet", f"zonectl_{zone.z.mark}")
+
+
+TAMPERING: dict[str, tuple[Tampering, str]] = {
+    "a folder over /proc": (_cover("/proc", "/tmp"), "mounts: /proc"),
+    "another device at /dev/null": (_cover("/dev/null", "/dev/zero"), "devices: /dev/null"),
+    "the host's keys, shown": (_cover("/proc/keys", "/bin/busybox"), "masks: /proc/keys"),
+    "settings that can be written": (_cover("/proc/sys", "/tmp"), "masks: /proc/sys"),
+    "a folder of the root over /dev/shm": (_cover("/dev/shm", "/root"), "mounts: /dev/shm"),
+    "more groups than declared": (_write("cgroup.max.depth", "max"), "limits: cgroup.max.depth"),
+    "fewer groups than declared": (_write("cgroup.max.descendants", "5"), "limits: cgroup.max.descendants"),
+    "init in another group": (_move_init, "limits: group"),
+    "a port that is not isolated": (_link("isolated", "off"), "network: neighbours"),
+    "a port for every address": (_link("locked", "off"), "network: port"),
+    "a port that learns": (_link("learning", "on"), "network: port"),
+    "rules that are gone": (_rules, "network: link"),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERING)
+def test_what_the_host_has_altered(z: Zonectl, what: str) -> None:
+    tamper, line = TAMPERING[what]
+    zone = start(z)
+    tamper(zone)
+    found = zone.audit(code=1)
+    assert differing(found) == [line]
+    assert found["holds"] is False
+
+
+WEAKER: dict[str, tuple[str, str, str, list[str]]] = {
+    # Started with a key, which the file then no longer has: the zone runs without what the file declares.
+    "the host's name": ('[namespaces]\nuts = "host"', 'uts = "host"', 'uts = "private"', ["namespaces: uts"]),
+    "the host's IPC": (
+        '[namespaces]\nipc = "host"',
+        'ipc = "host"',
+        'ipc = "private"',
+        ["namespaces: ipc", "mounts: /dev/mqueue"],
+    ),
+    "the host's clocks": (
+        '[namespaces]\ntime = "host"', 'time = "host"', 'time = "private"', ["namespaces: time"]
+    ),
+    "more capabilities": (
+        '[security]\ncapabilities = ["default", "sys_time"]',
+        ', "sys_time"',
+        "",
+        ["privileges: bounding", "privileges: permitted", "privileges: effective"],
+    ),
+    "gaining by exec": (
+        "[security]\nno_new_privs = false",
+        "no_new_privs = false",
+        "no_new_privs = true",
+        ["privileges: no_new_privs"],
+    ),
+    "every system call": (
+        '[security]\nseccomp = "off"',
+        'seccomp = "off"',
+        'seccomp = "default"',
+        ["seccomp: mode"],
+    ),
+    "more system calls": (
+        '[security]\nseccomp = "default"\nno_new_privs = true',
+        'seccomp = "default"',
+        'seccomp = "strict"',
+        ["seccomp: profile"],
+    ),
+    "new namespaces": ("[security]\nnesting = true", "nesting = true", "nesting = false", ["seccomp: profile"]),
+    "the host's keys": (
+        '[security]\nunmask = ["/proc/keys", "/proc/sys"]',
+        '["/proc/keys", "/proc/sys"]',
+        '["/proc/sys"]',
+        ["masks: /proc/keys"],
+    ),
+    "a root that can be written": ("[security]", "readonly = false", "readonly = true", ["mounts: /"]),
+    "a mount with programs": (
+        '[[mount]]\ntype = "tmpfs"\ntarget = "/srv"\nexec = true',
+        "exec = true",
+        "exec = false",
+        ["mounts: /srv"],
+    ),
+    "neighbours": ("[network]\nisolated = false", "isolated = false", "isolated = true", ["network: neighbours"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WEAKER)
+def test_what_the_zone_file_has_come_to_declare(z: Zonectl, what: str) -> None:
+    tables, old, new, lines = WEAKER[what]
+    zone = start(z, tables=tables)
+    assert differing(zone.audit(code=0)) == []
+    zone.edit(old, new)
+    assert differing(zone.audit(code=1)) == lines
+
+
+def test_what_a_program_gave_up_is_no_difference(z: Zonectl) -> None:
+    zone = start(z, top='user = "1000"')
+    found = zone.audit(code=0)
+    by_name = {each["name"]: each for each in found["findings"]}
+    assert by_name["effective"]["declared"] == "0000000000000000"
+    zone = Zone(z)
+    host("prlimit", f"--pid={zone.pid}", "--core=0:0")
+    assert zone.audit(code=0)["holds"]
+
+
+WAIVERS = {
+    'namespaces.user = "host"': '[namespaces]\nuser = "host"\n',
+    'namespaces.net = "host"': '[network]\nmode = "host"\n',
+    'namespaces.uts = "host"': '[namespaces]\nuts = "host"\n',
+    'namespaces.ipc = "host"': '[namespaces]\nipc = "host"\n',
+    'namespaces.time = "host"': '[namespaces]\ntime = "host"\n',
+    "network.isolated = false": "[network]\nisolated = false\n",
+    'security.seccomp = "off"': '[security]\nseccomp = "off"\n',
+    "security.nesting = true": "[security]\nnesting = true\n",
+    'security.unmask = ["all"]': '[security]\nunmask = ["all"]\n',
+    'security.capabilities = ["all"]': '[security]\ncapabilities = ["all"]\n',
+}
+
+
+@pytest.mark.parametrize("key", WAIVERS)
+def test_a_waiver_is_shown_and_is_no_difference(z: Zonectl, key: str) -> None:
+    zone = start(z, tables=WAIVERS[key])
+    found = zone.audit(code=0)
+    assert [each["key"] for each in found["waived"]] == [key]
+    text = z("show", "--security", "a").out
+    assert re.search(rf"^  {re.escape(key)} ", text, re.MULTILINE)
+
+
+def test_for_people(z: Zonectl) -> None:
+    zone = start(z)
+    fine = z("show", "--security", "a").out
+    assert "\x1b" not in fine
+    assert fine.splitlines()[-1].startswith("a: all ")
+    _cover("/dev/null", "/dev/zero")(zone)
+    with z.terminal("show", "--security", "a") as terminal:
+        shown = terminal.rest()
+    assert "\x1b[31mdiffers" in shown
+    plain = z("show", "--security", "a", code=1).out
+    assert re.search(r"^  /dev/null +differs +device 1:3 +device 1:5$", plain, re.MULTILINE)
+
+
+def test_only_a_running_zone_has_something_to_show(z: Zonectl) -> None:
+    z.define("a")
+    refused = z("show", "--security", "a", code=3)
+    assert "zonectl start a" in refused.err
+    z("ready", "a")
+    assert "zonectl start a" in z("show", "--security", "a", code=3).err
+    z("show", "--security", "nobody", code=4)
+
+
+def test_mounts_without_end_hide_nothing(z: Zonectl) -> None:
+    zone = start(z)
+    zone.enter("sh", "-c", "for i in $(seq 300); do mount -t tmpfs none /tmp; done")
+    assert zone.audit(code=0)["holds"]
+
+
+def test_a_paused_zone_is_audited(z: Zonectl) -> None:
+    zone = start(z)
+    z("pause", "a")
+    assert zone.audit(code=0)["holds"]
