@@ -32,7 +32,8 @@ uninstall:  ## remove what `make install` wrote; zones stay
 .PHONY: venv
 venv: .venv/.stamp  ## the environment .venv, with the command .venv/bin/zonectl
 
-.venv/.stamp: requirements.lock requirements-build.lock pyproject.toml tools/venv tools/launcher.py | packages-build
+.venv/.stamp: requirements.lock requirements-build.lock pyproject.toml tools/venv tools/launcher.py \
+		tools/accelerator.py client/zonectl.c zonectl/__init__.py zonectl/daemon/verbs.py | packages-build
 	@$(STAGE) 900 "environment .venv" tools/venv $(PYTHON)
 
 .PHONY: check

@@ -26,6 +26,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 ZONECTL = TOP / ".venv" / "bin" / "zonectl"
+PYTHON_CLIENT = TOP / ".venv" / "libexec" / "zonectl"
 SUBNET = "10.211.77.0/24"
 BRIDGE = "zbench0"
 ENTERED = "ZONECTL_BENCH_ENTERED"
@@ -144,13 +145,23 @@ def zonectl_runs(work: Path, stack: ExitStack) -> list[Contender]:
     quietly(*zonectl(work, "create", str(file)))
     quietly(*zonectl(work, "start", "bench"))
     argv = zonectl(work, "run", str(file), "--", "/bin/true")
-    return [Contender("zonectl run", argv, "limits (none asked for)")]
+    return [Contender("zonectl run", argv, "limits (none asked for)"), *in_python("zonectl run", argv)]
 
 
 def zonectl_execs(work: Path, stack: ExitStack) -> list[Contender]:
     """What is timed of zonectl for `exec`."""
     del stack
-    return [Contender("zonectl exec", zonectl(work, "exec", "bench", "--", "/bin/true"), "")]
+    argv = zonectl(work, "exec", "bench", "--", "/bin/true")
+    return [Contender("zonectl exec", argv, ""), *in_python("zonectl exec", argv)]
+
+
+def in_python(name: str, argv: list[str]) -> list[Contender]:
+    """The same by the client in Python, where that in C stands before it."""
+    if not PYTHON_CLIENT.exists():
+        return []
+    return [
+        Contender(name.replace("zonectl", "python"), [str(PYTHON_CLIENT), *argv[1:]], "(client in Python)")
+    ]
 
 
 def peers(work: Path, root: Path, stack: ExitStack) -> list[Contender]:

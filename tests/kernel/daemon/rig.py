@@ -55,6 +55,14 @@ def until(condition: Callable[[], object], *, timeout_s: float = 10.0) -> None:
         time.sleep(0.01)
 
 
+def write_launcher(path: Path, version: str) -> str:
+    """Write the client in Python, of a version of its own, around the fake verbs."""
+    site = tuple(entry for entry in sys.path if entry.endswith("-packages"))
+    path.write_text(LAUNCHER.format(repository=str(REPOSITORY), version=version, site=site))
+    path.chmod(0o755)
+    return str(path)
+
+
 class Rig:
     """An instance in a folder of its own, and commands that use it."""
 
@@ -67,11 +75,7 @@ class Rig:
         self.environment = {**os.environ, "ZONECTL_ROOT": self.paths.root, "ZONECTL_RUN": self.paths.run_dir}
 
     def make_launcher(self, version: str) -> str:
-        path = self.folder / f"zonectl-{version}"
-        site = tuple(entry for entry in sys.path if entry.endswith("-packages"))
-        path.write_text(LAUNCHER.format(repository=str(REPOSITORY), version=version, site=site))
-        path.chmod(0o755)
-        return str(path)
+        return write_launcher(self.folder / f"zonectl-{version}", version)
 
     def run(
         self, *words: str, launcher: str | None = None, **options: object

@@ -23,6 +23,12 @@ BIG = 10_000_000
 CLOCK_NANOSLEEP = 115 if os.uname().machine == "aarch64" else 230
 
 
+@pytest.fixture(params=["python", "c"])
+def form(request: pytest.FixtureRequest) -> str:
+    """The client in both forms."""
+    return str(request.param)
+
+
 @pytest.fixture
 def warm(rig: Rig) -> Rig:
     assert rig.run("create", stdin=subprocess.DEVNULL).stderr.strip() != b"cold"

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from tests.kernel.daemon.rig import Rig, Terminal
 
 
+@pytest.fixture(params=["python", "c"])
+def form(request: pytest.FixtureRequest) -> str:
+    """The client in both forms."""
+    return str(request.param)
+
+
 class Terminals:
     def __init__(self, rig: Rig, options: list[str]) -> None:
         self._rig = rig
