@@ -5,7 +5,8 @@ from __future__ import annotations
 from zonectl.config import texts
 from zonectl.config.kinds import Boolean, Choice
 from zonectl.config.network_fields import NETWORK
-from zonectl.config.paths import HostPath, ZonePath
+from zonectl.config.paths import HostPath, WorkFolder, ZonePath
+from zonectl.config.process_fields import LIMITS, PROCESS
 from zonectl.config.quantities import Duration, FileMode, Size
 from zonectl.config.resource_fields import RESOURCES
 from zonectl.config.seccomp_fields import NESTING, SECCOMP
@@ -208,7 +209,10 @@ ZONE = Table(
             example='"1000:1000"',
         ),
         Field(
-            key="workdir", kind=ZonePath(), text="The folder that the command starts in.", example='"/srv"'
+            key="workdir",
+            kind=WorkFolder(),
+            text="The folder that the command, and what exec runs, starts in; `~` is the home of the user.",
+            example='"/srv"',
         ),
         Field(
             key="hostname",
@@ -263,6 +267,12 @@ ZONE = Table(
             key="mount", name="mounts", kind=Tables(_MOUNT), text="More of the host, or memory, in the zone."
         ),
         Field(key="security", kind=_SECURITY, text="What the zone's processes may do."),
+        Field(
+            key="limits",
+            kind=LIMITS,
+            text="Limits of each process (getrlimit(2)); `[resources]` limits the zone.",
+        ),
+        Field(key="process", kind=PROCESS, text="What the zone's processes start with."),
     ),
 )
 """A whole zone file."""

@@ -6,6 +6,7 @@ import posixpath
 import re
 
 from zonectl.config.kinds import HIDDEN, Refused, Schema, shown, string, visible
+from zonectl.model.config import HOME
 
 MOST_BYTES = 4095
 """PATH_MAX less the NUL (limits.h)."""
@@ -29,6 +30,22 @@ def _checked(value: object) -> str:
     if ".." in text.split("/"):
         raise Refused(f"{shown(text)} must not have .. in it")
     return text
+
+
+class WorkFolder:
+    """A folder of the zone, or `~` for the home of the user."""
+
+    __slots__ = ()
+    label = "an absolute path or `~`"
+
+    def read(self, value: object) -> object:
+        """The path without doubled slashes."""
+        return value if value == HOME else ZonePath().read(value)
+
+    def schema(self) -> Schema:
+        """A text that starts with a slash, or is a tilde."""
+        pattern = rf"^({HOME}|{_NO_DOTS}/[^{HIDDEN}]*)$"
+        return {"type": "string", "pattern": pattern, "maxLength": MOST_BYTES}
 
 
 class HostPath:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, cast
 
 from zonectl.config.fields import ZONE
 from zonectl.config.kinds import Choice
+from zonectl.config.process_fields import ResourceLimit
 from zonectl.config.quantities import Duration, FileMode, Period, Size
 from zonectl.config.tables import Field, Kind, ListOf, MapOf, Table, Tables
+from zonectl.model.limits import Limit
 from zonectl.model.units import format_duration, format_size
 
 if TYPE_CHECKING:
@@ -58,9 +60,9 @@ def _scalar_text(kind: Kind, value: object) -> str:
             return _quoted(f"{value // 1000}.{value % 1000:03}".rstrip("0").rstrip(".") + "ms")
         case FileMode(), int():
             return _quoted(f"{value:04o}")
-        case _, (int() | float()):
-            return repr(value)
-    return _quoted(str(value))
+        case ResourceLimit(), Limit():
+            value = kind.text(value)
+    return repr(value) if isinstance(value, int | float) else _quoted(str(value))
 
 
 def _table(table: Table, model: object, path: str) -> Iterator[str]:

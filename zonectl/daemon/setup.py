@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 
 import zonectl
 from zonectl.daemon import journal
-from zonectl.errors import DaemonError
+from zonectl.errors import DaemonError, SyscallError
+from zonectl.kernel import ranking
 from zonectl.kernel.attributes import set_child_subreaper
+from zonectl.model.limits import DEFAULTS, Limit
+from zonectl.security import attributes as restrictions
+from zonectl.security import ceilings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +104,11 @@ def _short(paths: Paths) -> Iterator[str]:
 
 
 def drop_caller(paths: Paths) -> None:
-    """Drop working directory, umask, environment, terminal and oom score; errors go to zoned's log from here on."""
+    """Drop working directory, umask, environment, keyring, terminal, limits and rank.
+
+    Processors and scheduling policy stay: who starts zoned with taskset(1), chrt(1) or a unit that says so means it.
+    Zones get neither (`security.ranks`). Errors go to zoned's log from here on.
+    """
     os.chdir("/")
     os.umask(UMASK)
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -110,7 +118,24 @@ def drop_caller(paths: Paths) -> None:
         _write("/proc/self/oom_score_adj", "0")
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)
+    ranking.reset_ioprio(0)
+    restrictions.begin_keyring()
+    _drop_limits()
     wire_streams(paths)
+
+
+def _drop_limits() -> None:
+    """Go back to the kernel's own limits: a limit of processor time would end zoned, and each worker would have it.
+
+    Hard limits are raised where they are lower and CAP_SYS_RESOURCE is there, never lowered: a zone may ask for more.
+    """
+    for number, usual in enumerate(DEFAULTS.values()):
+        now = ceilings.current(number)
+        hard = max(now.hard, usual.hard)
+        try:
+            ceilings.change(number, Limit(min(usual.soft, hard), hard))
+        except SyscallError:
+            ceilings.change(number, Limit(min(usual.soft, now.hard), now.hard))
 
 
 def wire_streams(paths: Paths) -> None:

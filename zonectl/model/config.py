@@ -239,6 +239,8 @@ class ZoneConfig:
     mounts: tuple[MountConfig, ...] = ()
     sysctl: tuple[tuple[str, str], ...] = ()
     security: SecurityConfig = field(default_factory=SecurityConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    process: ProcessConfig = field(default_factory=ProcessConfig)
 
     @property
     def granted(self) -> Grant:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from zonectl.namespaces.steps.mounts import CloneTree
     from zonectl.namespaces.steps.process import CloneInit, WriteIdMap
     from zonectl.network.steps import MakeVeth, SharedStep
-    from zonectl.security.steps import Execute, Restrict
+    from zonectl.security.steps import Execute, Rank, Restrict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +32,9 @@ class ZonePlan:
     """The steps of a start, in order.
 
     The worker does `shared` (what the instance's zones have in common, where it is missing), `before` (what has to be
-    there before init is), `clone`, and what needs init's namespaces: `maps`, `trees` and `links`. Init does `inside`,
-    the network's part of it when the links are there, `restrict` and `execute`. `cgroup` is the group that init is born
-    in, "" for none.
+    there before init is), `clone`, what needs init's namespaces: `maps`, `trees` and `links`, and `rank`. Init does
+    `inside`, the network's part of it when the links are there, `restrict` and `execute`. `cgroup` is the group that
+    init is born in, "" for none.
     """
 
     shared: tuple[SharedStep, ...]
@@ -44,6 +44,7 @@ class ZonePlan:
     trees: tuple[CloneTree, ...]
     links: tuple[MakeVeth, ...]
     inside: tuple[Step, ...]
+    rank: Rank
     restrict: Restrict
     execute: Execute
     cgroup: str
@@ -52,7 +53,7 @@ class ZonePlan:
     @property
     def steps(self) -> tuple[Step, ...]:
         """All of them."""
-        host = (*self.shared, *self.before, self.clone, *self.maps, *self.trees, *self.links)
+        host = (*self.shared, *self.before, self.clone, *self.maps, *self.trees, *self.links, self.rank)
         return *host, *self.inside, self.restrict, self.execute
 
 
@@ -91,7 +92,8 @@ def plan(
         maps=namespace_steps.id_map_steps(config, binding),
         trees=namespace_steps.tree_steps(config, binding, facts),
         links=network_steps.host_steps(config.network, instance, binding) if veth else (),
-        inside=(*inside, *wired, *namespace_steps.switch_steps(config)),
+        inside=(security_steps.JoinKeyring(), *inside, *wired, *namespace_steps.switch_steps(config)),
+        rank=security_steps.rank_step(config),
         restrict=security_steps.restrict_step(config, facts, seccomp=seccomp),
         execute=security_steps.execute_step(config),
         cgroup=f"{group}/payload" if group else "",

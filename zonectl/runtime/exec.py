@@ -28,9 +28,9 @@ from zonectl.namespaces import entering
 from zonectl.runtime import filters, program, zones
 from zonectl.runtime.handshake import Channel, close_all, failure
 from zonectl.runtime.status import open_init, require
-from zonectl.security import accounts
+from zonectl.security import accounts, ranks
 from zonectl.security import attributes as restrictions
-from zonectl.security.steps import Restrict, restrict_step
+from zonectl.security.steps import Rank, Restrict, rank_step, restrict_step
 
 if TYPE_CHECKING:
     from zonectl.kernel.process import ExitStatus
@@ -72,6 +72,7 @@ def execute(context: Context, name: str, request: Request, *, frontend: Frontend
         live=found.live,
         request=request,
         env=(*config.env, *request.env),
+        rank=rank_step(config),
         restrict=restrict_step(
             config,
             context.facts,
@@ -107,6 +108,7 @@ class _Joining:
     live: LiveNote
     request: Request
     env: tuple[tuple[str, str], ...]
+    rank: Rank
     restrict: Restrict
     streams: tuple[int | None, int | None, int | None]
     window: tuple[int, int] | None
@@ -196,6 +198,8 @@ def _help(joining: _Joining, init: int, channel: Channel) -> int:
     attributes.set_dumpable(False)
     program.connect(joining.streams)
     process.close_all_but((0, 1, 2, init, channel.fileno()))
+    ranks.apply(joining.rank, 0)
+    restrictions.begin_keyring()
     entering.enter(init, pid=joining.live.pid)
     pid, pidfd = process.clone(0, sibling=True)
     if pid:
@@ -219,13 +223,13 @@ def _become(joining: _Joining, init: int, channel: Channel) -> None:
         os.close(master)
     channel.expect("EXEC")
     env = program.environment(joining.env, account, terminal_type=joining.request.terminal_type)
-    restrictions.apply(joining.restrict, account, prepare=_prepare)
-    program.execute(joining.request.argv or (account.shell or "/bin/sh",), env)
+    argv = joining.request.argv or (account.shell or "/bin/sh",)
+    restrictions.apply(joining.restrict, account, prepare=lambda: _prepare(channel, argv[0]))
+    program.execute(argv, env)
 
 
-def _prepare() -> None:
-    # After the ids, since changing them clears it (prctl(2)).
-    attributes.set_pdeathsig(signal.SIGKILL)
+def _prepare(channel: Channel, name: str) -> None:
+    program.die_with_parent(channel.fileno(), name)
     program.reset_signals()
     process.close_range(3, cloexec=True)
 

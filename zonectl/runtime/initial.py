@@ -5,17 +5,14 @@ Everything it needs is imported before the clone; nothing of the zone's is execu
 
 from __future__ import annotations
 
-import errno
 import os
-import select
-import signal
 import socket
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zonectl.errors import ProgramError, ZonectlError
-from zonectl.kernel import attributes, notifier, process
+from zonectl.errors import ZonectlError
+from zonectl.kernel import notifier, process
 from zonectl.namespaces import clocks, entering, rootfs
 from zonectl.namespaces.steps.process import BecomeRoot, SetHostname, ShiftClocks
 from zonectl.network import inside as wiring
@@ -24,6 +21,7 @@ from zonectl.runtime import program
 from zonectl.runtime.handshake import Channel
 from zonectl.security import accounts
 from zonectl.security import attributes as restrictions
+from zonectl.security.steps import JoinKeyring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,15 +134,19 @@ class Init:
         own, argv = self._equipment, self._plan.execute.argv
         self._step = self._plan.restrict.summary
         env = program.environment(own.env, account, terminal_type=own.terminal_type)
-        restrictions.apply(self._plan.restrict, account, prepare=self._prepare)
+        restrictions.apply(self._plan.restrict, account, prepare=lambda: self._prepare(env))
         self._step = "execute"
         if own.reaper is not None:
             os.execve(own.reaper, ["catatonit", "--", *argv], env)  # noqa: S606 - no shell is wanted
         program.execute(argv, env)
 
-    def _prepare(self) -> None:
+    def _prepare(self, env: dict[str, str]) -> None:
+        argv = self._plan.execute.argv
         if self._equipment.bound_to_parent:
-            self._die_with_parent()
+            program.die_with_parent(self._channel.fileno(), argv[0])
+        if self._equipment.reaper is not None:
+            # Catatonit would find out only when the start has said that all is well.
+            program.find(argv, env)
         program.reset_signals()
         process.close_range(3, cloexec=True)
         if self._equipment.watched:
@@ -154,18 +156,13 @@ class Init:
             self._channel.say("LISTEN", number=number)
             notifier.listen()
 
-    def _die_with_parent(self) -> None:
-        # Set after the ids, since changing them clears it (prctl(2)). The parent may have gone before: then its
-        # channel has ended, and nobody is there to be told.
-        attributes.set_pdeathsig(signal.SIGKILL)
-        if select.select([self._channel.fileno()], [], [], 0)[0]:
-            raise ProgramError(self._plan.execute.argv[0], errno.ECANCELED)
-
 
 def _apply(step: Step, assembly: rootfs.Assembly) -> None:
     match step:
         case BecomeRoot():
             entering.become_root()
+        case JoinKeyring():
+            restrictions.begin_keyring()
         case SetHostname():
             process.sethostname(step.hostname)
         case ShiftClocks():

@@ -16,6 +16,7 @@ from zonectl.namespaces.steps.process import clone_flag
 from zonectl.runtime.effects import Effects, payload
 from zonectl.runtime.handshake import Channel
 from zonectl.runtime.initial import FAILED_STATUS, Equipment, Init
+from zonectl.security import ranks
 from zonectl.store import records
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def launch(context: Context, name: str, plan: ZonePlan, *, equipment: Equipment,
         ZonectlError: a step failed; `undo` has not been run.
 
     """
+    ranks.require(plan.rank)
     effects = Effects(context, name, undo)
     effects.share(plan.shared)
     effects.before(plan.before)
@@ -79,6 +81,7 @@ def launch(context: Context, name: str, plan: ZonePlan, *, equipment: Equipment,
             ours.send_trees(effects.trees(plan.trees, pid=pid, held=held))
             effects.link(plan.links, pid=pid)
             ours.say("LINKS")
+            ranks.apply(plan.rank, pid)
             fds = ours.expect("READY")
     except ZonectlError as error:
         # Where init has failed meanwhile, what failed here is only that it is gone.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import select
 import signal
 import stat
 from typing import TYPE_CHECKING
@@ -99,6 +100,43 @@ def reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
+def die_with_parent(channel: int, name: str) -> None:
+    """Have this process killed when its parent ends; `channel` is a socket whose other end the parent has.
+
+    To be called after the change of ids, which clears PR_SET_PDEATHSIG (prctl(2)). The parent may have ended before:
+    then the channel has ended too.
+
+    Raises:
+        ProgramError: ECANCELED, nobody waits for the program `name`.
+
+    """
+    attributes.set_pdeathsig(signal.SIGKILL)
+    if select.select([channel], [], [], 0)[0]:
+        raise ProgramError(name, errno.ECANCELED)
+
+
+def find(argv: tuple[str, ...], env: dict[str, str]) -> None:
+    """See that `execute` would find a program, as this user, for another program that will do it.
+
+    Raises:
+        ProgramError: as `execute`.
+
+    """
+    name, denied = argv[0], False
+    for place in _places(name, env):
+        try:
+            if stat.S_ISREG(os.stat(place).st_mode) and os.access(place, os.X_OK, effective_ids=True):
+                return
+            denied = True
+        except OSError as error:
+            denied = denied or error.errno == errno.EACCES
+    raise ProgramError(name, errno.EACCES if denied else errno.ENOENT)
+
+
+def _places(name: str, env: dict[str, str]) -> list[str]:
+    return [name] if "/" in name else [f"{folder or '.'}/{name}" for folder in env["PATH"].split(":")]
+
+
 def execute(argv: tuple[str, ...], env: dict[str, str]) -> None:
     """Become the program `argv`, looked for along PATH of `env` where its name has no slash. Does not return.
 
@@ -107,8 +145,7 @@ def execute(argv: tuple[str, ...], env: dict[str, str]) -> None:
 
     """
     name, denied = argv[0], False
-    places = [name] if "/" in name else [f"{folder or '.'}/{name}" for folder in env["PATH"].split(":")]
-    for place in places:
+    for place in _places(name, env):
         try:
             os.execve(place, argv, env)  # noqa: S606 - no shell is wanted
         except OSError as error:

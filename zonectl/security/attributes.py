@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
 from zonectl.errors import SyscallError, ZonectlError
-from zonectl.kernel import attributes
+from zonectl.kernel import attributes, ranking
 from zonectl.model.capabilities import SYS_ADMIN
-from zonectl.security import capabilities
+from zonectl.model.config import HOME
+from zonectl.security import capabilities, ceilings
 from zonectl.security.seccomp import filters
 
 if TYPE_CHECKING:
@@ -32,9 +34,10 @@ def apply(step: Restrict, account: Account, *, prepare: Callable[[], None]) -> N
     4. The capabilities of that user: after the ids, whose change would clear them.
     5. The working directory, as the user, so that nothing is shown that the user may not see; and verified, so that
        no directory of the host's can be it (CVE-2024-21626).
-    6. no_new_privs. Without it, CAP_SYS_ADMIN is kept until the execve, which takes it: a filter of system calls can
+    6. Resource limits, which would be in the way of all that is before.
+    7. no_new_privs. Without it, CAP_SYS_ADMIN is kept until the execve, which takes it: a filter of system calls can
        be loaded by its holder alone (seccomp(2)).
-    7. Whatever `prepare` does, as the user, with every call still allowed; then the filter.
+    8. Whatever `prepare` does, as the user, with every call still allowed; then the filter.
 
     Raises:
         SyscallError: a restriction cannot be applied.
@@ -47,12 +50,27 @@ def apply(step: Restrict, account: Account, *, prepare: Callable[[], None]) -> N
     attributes.setresgid(account.gid, account.gid, account.gid)
     attributes.setresuid(account.uid, account.uid, account.uid)
     _take_capabilities(step, account)
-    _change_directory(step.workdir)
+    _change_directory(step.workdir, account)
+    ceilings.hold(step.limits)
     if step.no_new_privs:
         attributes.set_no_new_privs()
     prepare()
     if step.seccomp is not None:
         filters.load(step.seccomp)
+
+
+def begin_keyring() -> None:
+    """Leave the session keyring of zonectl's caller behind for a new one. See `steps.JoinKeyring` for when.
+
+    Raises:
+        SyscallError: there is no room for a key.
+
+    """
+    try:
+        ranking.join_session_keyring()
+    except SyscallError as error:
+        if error.errno != errno.ENOSYS:  # a kernel without keys has nothing to leave
+            raise
 
 
 def _take_capabilities(step: Restrict, account: Account) -> None:
@@ -61,7 +79,17 @@ def _take_capabilities(step: Restrict, account: Account) -> None:
     capabilities.hold(held, ambient=ambient, until_execve=0 if step.no_new_privs else SYS_ADMIN)
 
 
-def _change_directory(workdir: str) -> None:
+def _change_directory(workdir: str, account: Account) -> None:
+    """Enter the folder; a home that is not there, or is not the user's to enter, is `/`, as for login(1)."""
+    try:
+        _enter(account.home if workdir == HOME else workdir)
+    except SyscallError:
+        if workdir != HOME:
+            raise
+        _enter("/")
+
+
+def _enter(workdir: str) -> None:
     try:
         os.chdir(workdir)
         here = os.getcwd()

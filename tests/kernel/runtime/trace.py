@@ -12,7 +12,8 @@ The rules by which a trace is read, all of them:
 4. Flags are sets, without those that close a descriptor on exec, that say "the descriptor itself", or that the C
    library's or our own clone adds for the thread's id.
 5. Netlink messages count one by one, by type. Their contents are the network room's to test.
-6. Calls of the same name and detail in a row count once: one PR_CAPBSET_DROP for each capability.
+6. Calls of the same name and detail in a row count once: one PR_CAPBSET_DROP for each capability, and one prlimit64
+   for each limit, whatever they are (tests/kernel/security says).
 7. Where a plan gives no detail, or says whose it is ("of root", "of the profile default"), none is compared. A planned
    call with a `when` may be missing, and stands for its target's missing parents too.
 """
@@ -72,6 +73,11 @@ CALLS = (
         "truncate",
         "ftruncate",
         "setrlimit",
+        "prlimit64",
+        "sched_setscheduler",
+        "sched_setaffinity",
+        "setpriority",
+        "ioprio_set",
         "seccomp",
         "bpf",
         "keyctl",
@@ -289,6 +295,17 @@ class Reader:
         if self.inside:
             yield Seen("setns", "init", flags(raw.arguments[1]))
 
+    def _bpf(self, raw: Raw) -> Iterable[Seen]:
+        command, given = raw.arguments[0], raw.arguments[1]
+        if command == "BPF_PROG_LOAD":
+            found = re.search(r"prog_type=(\w+)", given)
+            assert found
+            yield Seen("bpf", "a device program", f"{command} {found[1]}")
+        if command == "BPF_PROG_ATTACH":
+            found = re.search(r"target_fd=\d+<([^>]*)>.*attach_type=(\w+)", given)
+            assert found
+            yield Seen("bpf", found[1], f"{command} {found[2]}")
+
     def _open_tree(self, raw: Raw) -> Iterable[Seen]:
         at, name, how = raw.arguments
         path = self._path(at, name)
@@ -413,6 +430,27 @@ class Reader:
         if raw.arguments[0] == "SECCOMP_SET_MODE_FILTER":
             yield Seen("seccomp", "init", raw.arguments[0])
 
+    def _prlimit64(self, raw: Raw) -> Iterable[Seen]:
+        if raw.arguments[2] != "NULL":
+            yield Seen("prlimit64", "init")
+
+    def _keyctl(self, raw: Raw) -> Iterable[Seen]:
+        yield Seen("keyctl", "init", raw.arguments[0])
+
+    def _sched_setscheduler(self, raw: Raw) -> Iterable[Seen]:
+        yield Seen("sched_setscheduler", "init", raw.arguments[1])
+
+    def _sched_setaffinity(self, _raw: Raw) -> Iterable[Seen]:
+        yield Seen("sched_setaffinity", "init")
+
+    def _setpriority(self, raw: Raw) -> Iterable[Seen]:
+        yield Seen("setpriority", "init", raw.arguments[2])
+
+    def _ioprio_set(self, raw: Raw) -> Iterable[Seen]:
+        found = re.search(r"IOPRIO_CLASS_\w+", ", ".join(raw.arguments))
+        assert found
+        yield Seen("ioprio_set", "init", found[0])
+
     def _close_range(self, raw: Raw) -> Iterable[Seen]:
         if raw.arguments[2] == "CLOSE_RANGE_CLOEXEC":
             first, last, how = raw.arguments
@@ -437,7 +475,7 @@ def _argv(text: str) -> str:
 
 def _by_itself(found: Seen) -> bool:
     """Whether the call counts each time (all but rule 6)."""
-    return found.name != "prctl"
+    return found.name not in {"prctl", "prlimit64"}
 
 
 def of_start(trace: Trace, *, own: tuple[str, ...]) -> list[Seen]:

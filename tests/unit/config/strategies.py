@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from zonectl.config.fields import ZONE
 from zonectl.config.kinds import Boolean, Choice, Number, Text, Whole
-from zonectl.config.paths import HostPath, ZonePath
+from zonectl.config.paths import HostPath, WorkFolder, ZonePath
+from zonectl.config.process_fields import ResourceLimit, Umask
 from zonectl.config.quantities import Duration, FileMode, Period, Size
 from zonectl.config.tables import Field, Kind, ListOf, MapOf, Table, Tables
 from zonectl.config.texts import CPU_LIST, STOP_SIGNAL, USER
@@ -24,6 +25,7 @@ from zonectl.model.config import (
     RootMode,
     ZoneConfig,
 )
+from zonectl.model.limits import UNLIMITED, Limit
 from zonectl.model.names import unprintable
 from zonectl.model.signals import STOP_SIGNALS
 
@@ -91,8 +93,13 @@ def _quantity(kind: Kind) -> st.SearchStrategy[Any]:
             )
         case Period():
             return st.integers(kind.least_us, kind.most_us)
+        case WorkFolder():
+            return paths | st.just("~")
         case FileMode():
-            return st.integers(0, 0o7777)
+            return st.integers(0, 0o777 if isinstance(kind, Umask) else 0o7777)
+        case ResourceLimit():
+            parts = st.integers(0, 2**63 - 1) | st.integers(0, 99) | st.just(UNLIMITED)
+            return st.tuples(parts, parts).map(lambda pair: Limit(min(pair), max(pair)))
     raise AssertionError(kind)
 
 
@@ -215,6 +222,8 @@ def configs(draw: st.DrawFn) -> ZoneConfig:
         resources=draw(_resources()),
         network=network,
         mounts=draw(_mounts()),
+        limits=_inner("limits").model(**draw(part(_inner("limits")))),
+        process=_inner("process").model(**draw(part(_inner("process")))),
         security=_inner("security").model(
             **draw(part(_inner("security"), "capabilities")), capabilities=draw(capability_words)
         ),

@@ -199,3 +199,76 @@ def test_what_is_not_a_file_below_the_root_is_no_file(root: Root, tmp_path: Path
     with pytest.raises(ZonectlError, match="no user 'web'"):
         look_up("web", fd)
     assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.fixture(scope="module")
+def fixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A root that stays as it is."""
+    folder = tmp_path_factory.mktemp("accounts")
+    (folder / "etc").mkdir()
+    (folder / "etc/passwd").write_text(PASSWD)
+    (folder / "etc/group").write_text(GROUP)
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    yield fd
+    os.close(fd)
+
+
+part = (
+    st.text(max_size=12)
+    | st.from_regex(r"[-+ ]?0?x?[0-9]{0,11}[ a]?", fullmatch=True)
+    | st.sampled_from(
+        ["root", "web", "adm", "5", "4", "4294967294", "4294967295", "4294967296", "-0", "\u0663"]
+    )
+)
+
+
+@given(user=part, group=st.none() | part)
+def test_an_id_is_a_strict_number_and_a_name_stands_in_the_file(
+    fixed: int, user: str, group: str | None
+) -> None:
+    text = user if group is None else f"{user}:{group}"
+    try:
+        found = look_up(text, fixed)
+    except ZonectlError:
+        return
+    asked_user, _, asked_group = text.partition(":")
+    for asked, number in ((asked_user, found.uid), (asked_group, found.gid)):
+        if asked and asked[0].isdigit():
+            assert asked.isascii()
+            assert asked.isdecimal()
+            assert int(asked) == number <= MAX_ID
+    if not asked_user[0].isdigit():
+        assert found.name == asked_user
+        assert asked_user in {"root", "web"}
+    if asked_group:
+        assert found.groups == ()
+
+
+words = st.text("abcz09._- é", min_size=1, max_size=8)
+ids = st.integers(0, MAX_ID)
+
+
+@given(entries=st.lists(st.tuples(words, ids, ids, words, words), max_size=8))
+def test_accounts_are_read_as_they_are_written(entries: list[tuple[str, int, int, str, str]]) -> None:
+    lines = "".join(f"{name}:x:{uid}:{gid}::{home}:{shell}\n" for name, uid, gid, home, shell in entries)
+    read = [(each.name, each.uid, each.gid, each.home, each.shell) for each in parse_passwd(lines)]
+    assert read == entries
+
+
+@given(entries=st.lists(st.tuples(words, ids, st.lists(words, max_size=4)), max_size=8))
+def test_groups_are_read_as_they_are_written(entries: list[tuple[str, int, list[str]]]) -> None:
+    lines = "".join(f"{name}:x:{gid}:{','.join(members)}\n" for name, gid, members in entries)
+    assert [(name, gid, list(members)) for name, gid, members in parse_group(lines)] == entries
+
+
+@given(noise=st.binary(max_size=200))
+def test_no_bytes_upset_a_look_up(tmp_path_factory: pytest.TempPathFactory, noise: bytes) -> None:
+    folder = tmp_path_factory.mktemp("noise")
+    (folder / "etc").mkdir()
+    for name in ("passwd", "group"):
+        (folder / "etc" / name).write_bytes(noise + b"\nweb:x:33:33::/:\n")
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        assert look_up("33", fd).uid == 33
+    finally:
+        os.close(fd)

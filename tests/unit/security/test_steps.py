@@ -9,9 +9,16 @@ import pytest
 from tests.unit.planning.plans import FACTS, WEB
 from zonectl.errors import HostLacks
 from zonectl.model.capabilities import ALL, DEFAULT, SYSTEM, mask
-from zonectl.model.config import NamespacesConfig, SecurityConfig, ZoneConfig
+from zonectl.model.config import (
+    LimitsConfig,
+    NamespacesConfig,
+    ProcessConfig,
+    SecurityConfig,
+    ZoneConfig,
+)
+from zonectl.model.limits import DEFAULTS, UNLIMITED, Limit
 from zonectl.security.seccomp import filters
-from zonectl.security.steps import Restrict, execute_step, restrict_step
+from zonectl.security.steps import Restrict, execute_step, rank_step, restrict_step
 
 FILTER = filters.named("default", nesting=False)
 WITHOUT_RESOURCE = replace(FACTS, capabilities=ALL & ~mask(("sys_resource",)))
@@ -89,10 +96,39 @@ def test_what_needs_a_capability_comes_before_it_is_lost() -> None:
         "capset",
         "PR_CAP_AMBIENT_RAISE",
         "chdir",
+        "prlimit64",
         "PR_SET_NO_NEW_PRIVS",
         "close_range",
         "seccomp",
     ]
+
+
+def test_limits_of_the_zone_file_stand_over_the_usual_ones() -> None:
+    limited = replace(WEB, limits=LimitsConfig(nofile_=Limit(10, 20), as_=Limit(1 << 30, UNLIMITED)))
+    step = restrict_step(limited, FACTS, seccomp=None)
+    assert [ceiling.number for ceiling in step.limits] == list(range(16))
+    assert {ceiling.name: ceiling.limit for ceiling in step.limits} == {
+        **DEFAULTS,
+        "nofile": (10, 20),
+        "as": (1 << 30, UNLIMITED),
+    }
+    assert [str(ceiling) for ceiling in step.limits if ceiling.declared] == [
+        "nofile 10:20",
+        "as 1073741824:unlimited",
+    ]
+    assert rank_step(limited).ceilings == step.limits
+
+
+def test_a_rank_is_what_the_zone_file_says() -> None:
+    assert rank_step(WEB).cpus is None
+    ranked = rank_step(replace(WEB, process=ProcessConfig(nice=-5, affinity="0-2,5,1", oom_score_adj=7)))
+    assert (ranked.nice, ranked.cpus, ranked.oom_score_adj) == (-5, (0, 1, 2, 5), 7)
+    assert ranked.summary == "rank init: nice -5, oom_score_adj 7, processors 0,1,2,5"
+
+
+def test_the_home_of_the_user_is_called_by_a_name_in_the_plan() -> None:
+    step = restrict_step(replace(WEB, user="www", workdir="~"), FACTS, seccomp=None)
+    assert "<home: of www>" in [call.target for call in step.calls]
 
 
 def test_the_program_is_what_the_zone_file_names() -> None:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from zonectl.cli.setting import Setting
 
 DESCRIPTION = """\
-Open the login shell of a user in a running zone, root's unless another is named. It gets a terminal of its own where
-the caller has one (~. at the start of a line kills it).
+Open the login shell of a user in a running zone, root's unless another is named, in the user's home. It gets a terminal
+of its own where the caller has one (~. at the start of a line kills it).
 """
 EXAMPLES = """\
 zonectl shell web
@@ -33,12 +33,14 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, setting: Setting) -> int:
     """Open it; gives the shell's own status."""
+    from zonectl.model.config import HOME
     from zonectl.runtime.exec import Request, execute
 
     frontend = setting.frontend()
     request = Request(
         argv=(),
         user=options.user,
+        workdir=HOME,
         env=tuple(options.env),
         terminal_type=streams.terminal_type(frontend, wanted=options.terminal),
     )
