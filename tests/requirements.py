@@ -47,6 +47,11 @@ def _module(of: str) -> bool:
     return importlib.util.find_spec(of) is not None
 
 
+def _debian_python(of: str) -> bool:
+    """A module of Debian's own Python, as in `debian_python:seccomp`; not of the environment that runs the tests."""
+    return _succeeds("/usr/bin/python3", "-c", f"import {of}")
+
+
 def _kernel(of: str) -> bool:
     """At least that version, as in `kernel:6.9`."""
     running = os.uname().release.split("-", maxsplit=1)[0].split(".")
@@ -151,6 +156,7 @@ PROBES: dict[str, Callable[[str], bool]] = {
     "capability:": _capability,
     "cgroup2": _cgroup2,
     "controller:": _controller,
+    "debian_python:": _debian_python,
     "filesystem:": _filesystem,
     "kernel:": _kernel,
     "link:": _link,

@@ -65,7 +65,7 @@ def _host_paths(table: Table, values: object) -> Iterator[tuple[MutableMapping[s
     for field in table.fields:
         value = values.get(field.key)
         match field.kind:
-            case HostPath() if isinstance(value, str):
+            case HostPath() as kind if isinstance(value, str) and kind.is_path(value):
                 yield values, field.key, str(value)
             case Table() as inner:
                 yield from _host_paths(inner, value)

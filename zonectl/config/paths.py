@@ -54,6 +54,11 @@ class HostPath:
     __slots__ = ()
     label = "a path"
 
+    def is_path(self, text: str) -> bool:
+        """Whether `text`, which may stand there, is a path: some keys take words as well."""
+        del text
+        return True
+
     def read(self, value: object) -> object:
         """The path, absolute or relative."""
         text = _checked(value)

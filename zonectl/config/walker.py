@@ -57,7 +57,7 @@ class Walker:
         except ValueError as error:
             self._refuse(path, str(error), getattr(error, "suggestion", None))
             return []
-        if isinstance(kind, HostPath) and isinstance(typed, str):
+        if isinstance(kind, HostPath) and isinstance(typed, str) and kind.is_path(typed):
             return [absolute(typed, self._folder)]
         return [typed]
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import re
-import stat
-import tomllib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from zonectl.config.fields import ZONE
+from zonectl.config.files import file_text, nearest_line, toml_document
 from zonectl.config.locator import Path, key_text, locate
 from zonectl.config.overrides import override
 from zonectl.config.rules import Draft, judge, mode_of
@@ -22,18 +19,8 @@ from zonectl.model.problems import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-MOST_BYTES = 1024 * 1024
-"""A zone file is not larger: what is larger is something else."""
-
 OVERRIDE_FILE = "--set"
 """What stands in a problem's `file` when an override is wrong."""
-
-_PLACE = re.compile(r" \((?:at line (\d+), column (\d+)|at end of document)\)\Z")
-_PLAIN = {
-    "Cannot overwrite a value": "the key stands there twice",
-    "Illegal character '\\n'": "the string does not end on its line",
-    "Expected '=' after a key in a key/value pair": "expected = after the key",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +40,7 @@ def load(path: str, overrides: Sequence[str] = ()) -> Loaded:
 
     """
     whole = os.path.abspath(path)
-    text = _text(path)
+    text = file_text(path)
     config = parse(text, file=path, folder=os.path.dirname(whole), overrides=overrides)
     return Loaded(config=config, text=text, path=whole)
 
@@ -88,7 +75,7 @@ def parse(text: str, *, file: str, folder: str, overrides: Sequence[str] = ()) -
         ConfigError: with every problem, in the order of the file.
 
     """
-    document = _document(text, file)
+    document = toml_document(text, file)
     changes, problems = _override(document, overrides)
     draft, findings = _draft(document, folder)
     problems += _located(findings, text, file, changes=changes)
@@ -152,7 +139,7 @@ def _located(
         changed = any(_brought(change, found.path, lines) for change in changes)
         yield Problem(
             file=OVERRIDE_FILE if changed else file,
-            line=None if changed else _line(lines, found.path),
+            line=None if changed else nearest_line(lines, found.path),
             key=key_text(found.path),
             message=found.message,
             suggestion=found.suggestion,
@@ -162,78 +149,6 @@ def _located(
 def _brought(change: Path, path: Path, lines: Mapping[Path, int]) -> bool:
     """Whether an override made what is at `path`: itself, or a table on the way that the file does not have."""
     return path[: len(change)] == change or (path == change[: len(path)] and path not in lines)
-
-
-def _line(lines: Mapping[Path, int], path: Path) -> int | None:
-    """The line of a path, or of the nearest table that it would be in."""
-    for length in range(len(path), 0, -1):
-        if path[:length] in lines:
-            return lines[path[:length]]
-    return None
-
-
-def _document(text: str, file: str) -> dict[str, object]:
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        problem = Problem(file=file, line=None, key="", message="arrays or tables are nested too deeply")
-    except ValueError as error:
-        problem = _syntax(str(error), text, file)
-    raise ConfigError([problem])
-
-
-def _syntax(words: str, text: str, file: str) -> Problem:
-    """A problem from tomllib's words, which end with the place."""
-    place = _PLACE.search(words)
-    reason = words[: place.start()] if place else words
-    column = f", at column {place[2]}" if place and place[2] else ""
-    if place and not place[1]:
-        column = ", at the end of the file"
-    line = int(place[1]) if place and place[1] else text.rstrip("\n").count("\n") + 1
-    message = f"not TOML: {_PLAIN.get(reason, reason[:1].lower() + reason[1:])}{column}"
-    return Problem(file=file, line=line if place else None, key="", message=message)
-
-
-def _text(path: str) -> str:
-    """The text of a file.
-
-    Raises:
-        ConfigError: it cannot be read, is too large, or is not UTF-8.
-
-    """
-    line = None
-    try:
-        with open(path, "rb", opener=_open) as stream:
-            content = stream.read(MOST_BYTES + 1)
-        if len(content) <= MOST_BYTES:
-            return content.decode()
-        message = f"larger than {MOST_BYTES} bytes"
-    except OSError as error:
-        message = error.strerror or str(error)
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        message = f"not UTF-8: byte 0x{error.object[error.start]:02x}"
-    raise ConfigError([Problem(file=path, line=line, key="", message=message)])
-
-
-def _open(path: str, flags: int) -> int:
-    """Open a file or an anonymous pipe; a FIFO on disk would have us wait for whoever writes to it, if anybody does.
-
-    Raises:
-        OSError: it cannot be opened, or is of another kind.
-
-    """
-    fd = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
-    mode = os.fstat(fd).st_mode
-    if stat.S_ISREG(mode) or stat.S_ISDIR(mode) or _is_anonymous(fd, mode):
-        os.set_blocking(fd, True)
-        return fd
-    os.close(fd)
-    raise OSError(errno.EINVAL, "not a file")
-
-
-def _is_anonymous(fd: int, mode: int) -> bool:
-    return stat.S_ISFIFO(mode) and os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:")
 
 
 def _zone_files(path: str) -> list[str]:

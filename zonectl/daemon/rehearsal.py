@@ -87,6 +87,6 @@ def _plan(context: Context, zone: ZoneConfig) -> ZonePlan:
         context.instance,
         binding=binding,
         resolv_conf=zones.host_resolv_conf(),
-        seccomp=filters.of_zone(context, zone),
+        seccomp=filters.of_zone(context, zone, zone.name),
         volatile=True,
     )

@@ -12,7 +12,7 @@ from zonectl.model.config import NetworkMode
 from zonectl.model.names import ZoneId
 from zonectl.model.record import ZoneRecord
 from zonectl.planning import warnings
-from zonectl.runtime import roots, zones
+from zonectl.runtime import filters, roots, zones
 from zonectl.runtime.remains import discard, discard_installed, is_unborn
 from zonectl.runtime.undo import Undo
 from zonectl.store import documents, idranges, leases, records
@@ -31,6 +31,7 @@ def create(context: Context, config: ZoneConfig, text: str) -> ZoneRecord:
         ZoneExists: there is one of that name.
         HostLacks: the host could never start it.
         ImageError: its image is not there or is refused.
+        ConfigError: its file of system calls has problems.
         StoreError: no space, no free address, no free ids.
 
     """
@@ -45,6 +46,7 @@ def create(context: Context, config: ZoneConfig, text: str) -> ZoneRecord:
             records.save_record(context.paths, record)
             record = allocate(context, config, record)
             record = replace(record, layers=roots.install(context, config, context.paths.zone_dir(name)))
+            filters.keep(context, config, name)
             documents.write_text(context.paths.zone_file(name), text)
             record = replace(record, installed=True)
             records.save_record(context.paths, record)

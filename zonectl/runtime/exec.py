@@ -76,7 +76,7 @@ def execute(context: Context, name: str, request: Request, *, frontend: Frontend
         restrict=restrict_step(
             config,
             context.facts,
-            seccomp=filters.of_zone(context, config),
+            seccomp=filters.of_zone(context, config, name),
             user=request.user,
             workdir=request.workdir,
         ),

@@ -11,7 +11,7 @@ from zonectl import config as zone_files
 from zonectl.errors import SyscallError
 from zonectl.kernel import process
 from zonectl.planning import warnings
-from zonectl.runtime import roots, zones
+from zonectl.runtime import filters, roots, zones
 from zonectl.runtime.create import allocate, begin
 from zonectl.runtime.initial import Equipment
 from zonectl.runtime.launch import launch, open_reaper
@@ -97,6 +97,7 @@ def _install(context: Context, config: ZoneConfig, record: ZoneRecord) -> Zone:
     record = allocate(context, config, record)
     layers = roots.install(context, config, context.paths.zone_dir(name))
     record = replace(record, layers=layers, installed=True)
+    filters.keep(context, config, name, volatile=True)
     documents.write_text(context.paths.zone_file(name), zone_files.dumps(config), volatile=True)
     records.save_record(context.paths, record)
     return Zone(record=record, config=config)

@@ -85,7 +85,7 @@ def plan_of(context: Context, zone: Zone) -> ZonePlan:
         binding=binding(context, zone),
         resolv_conf=host_resolv_conf(),
         volatile=zone.record.ephemeral,
-        seccomp=filters.of_zone(context, zone.config),
+        seccomp=filters.of_zone(context, zone.config, zone.record.name),
     )
 
 

@@ -110,6 +110,10 @@ class Paths:
         """The zone's description, as it was at create."""
         return f"{self.zone_dir(name)}/zone.toml"
 
+    def profile_file(self, name: str, ending: str) -> str:
+        """The zone's profile of system calls, as its file was at create; `ending` is the file's."""
+        return f"{self.zone_dir(name)}/seccomp{ending}"
+
     def record_file(self, name: str) -> str:
         """What create found and leased."""
         return f"{self.zone_dir(name)}/record.json"

@@ -13,6 +13,7 @@ from zonectl.config.kinds import Boolean, Choice, Number, Text, Whole
 from zonectl.config.paths import HostPath, WorkFolder, ZonePath
 from zonectl.config.process_fields import ResourceLimit, Umask
 from zonectl.config.quantities import Duration, FileMode, Period, Size
+from zonectl.config.seccomp_fields import ProfilePath
 from zonectl.config.tables import Field, Kind, ListOf, MapOf, Table, Tables
 from zonectl.config.texts import CPU_LIST, STOP_SIGNAL, USER
 from zonectl.model.config import (
@@ -33,6 +34,7 @@ shown_text = st.text(max_size=12).filter(lambda text: unprintable(text) is None)
 any_text = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=20)
 components = st.text("abcXYZ019._-é ", min_size=1, max_size=8).filter(lambda text: text not in {".", ".."})
 paths = st.lists(components, min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts))
+profiles = st.sampled_from(["default", "strict", "off"]) | paths.map(lambda path: f"{path}.toml")
 
 
 def value(kind: Kind) -> st.SearchStrategy[Any]:
@@ -50,7 +52,7 @@ def value(kind: Kind) -> st.SearchStrategy[Any]:
         case Choice():
             return st.sampled_from([meaning for _, meaning in kind.options])
         case HostPath() | ZonePath():
-            return paths
+            return profiles if isinstance(kind, ProfilePath) else paths
     return _number(kind)
 
 

@@ -127,7 +127,7 @@ def _of_file(options: Namespace, setting: Setting) -> ZonePlan:
         setting.instance,
         binding=binding(loaded, setting.paths.zone_dir(loaded.name)),
         resolv_conf=host_resolv_conf(),
-        seccomp=filters.of_file(loaded),
+        seccomp=filters.of_config(loaded, setting.facts()),
     )
 
 

@@ -7,6 +7,7 @@ kernel that has not heard of it either, so that programs fall back.
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -153,6 +154,17 @@ def _no_namespaces() -> dict[str, tuple[Rule, ...]]:
         # Its flags are behind a pointer, which no filter can follow: the C library falls back to clone.
         "clone3": (Rule(ENOSYS),),
     }
+
+
+def guarded(profile: Profile) -> Profile:
+    """`profile` for a zone without nesting: nothing in it makes a namespace or enters one."""
+    flags = {"clone": CLONE_NAMESPACES, "unshare": CLONE_NAMESPACES | CLONE_NEWTIME}
+    guards = {
+        name: (Rule(EPERM, (replace(_none_of(0, mask), negated=True),)), *profile.rules.get(name, ()))
+        for name, mask in flags.items()
+    }
+    fixed = {"clone3": (Rule(ENOSYS),), "setns": (Rule(EPERM),)}
+    return replace(profile, rules={**profile.rules, **guards, **fixed})
 
 
 def _nesting() -> dict[str, tuple[Rule, ...]]:
