@@ -114,6 +114,19 @@ def _cgroup2(_of: str) -> bool:
     return mount is not None and os.access(mount, os.W_OK)
 
 
+def _device_program(_of: str) -> bool:
+    """A BPF program that says which devices a group may open; the verifier is asked, nothing is attached."""
+    from zonectl.errors import SyscallError  # noqa: PLC0415 - only tests that ask need it
+    from zonectl.kernel import bpf  # noqa: PLC0415
+
+    try:
+        # "return 0" (linux/bpf.h).
+        os.close(bpf.load_device_program(b"\xb4" + bytes(7) + b"\x95" + bytes(7), "probe"))
+    except SyscallError:
+        return False
+    return True
+
+
 def _controller(of: str) -> bool:
     """A controller on cgroup2, as in `controller:memory`; one bound to v1 does not count."""
     mount = cgroup2_mount()
@@ -157,6 +170,7 @@ PROBES: dict[str, Callable[[str], bool]] = {
     "cgroup2": _cgroup2,
     "controller:": _controller,
     "debian_python:": _debian_python,
+    "device_program": _device_program,
     "filesystem:": _filesystem,
     "kernel:": _kernel,
     "link:": _link,

@@ -6,10 +6,11 @@ import os
 from errno import EBUSY, ENOENT, EOPNOTSUPP
 from typing import TYPE_CHECKING, assert_never
 
-from zonectl.cgroups import block, cpuset, files, protection
+from zonectl.cgroups import block, cpuset, devices, files, protection
 from zonectl.cgroups.steps.kinds import (
     DelegateGroup,
     EnableControllers,
+    FilterDevices,
     MakeGroup,
     ShareProtection,
     WriteDeviceLimit,
@@ -42,6 +43,8 @@ def do(step: CgroupStep) -> None:
             protection.share(step.path, step.file)
         case DelegateGroup():
             _delegate(step)
+        case FilterDevices():
+            devices.attach(step)
         case _:
             assert_never(step)
 

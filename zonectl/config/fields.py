@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zonectl.config import texts
-from zonectl.config.kinds import Boolean, Choice
+from zonectl.config.kinds import Boolean, Choice, Setting
 from zonectl.config.network_fields import NETWORK
 from zonectl.config.paths import HostPath, WorkFolder, ZonePath
 from zonectl.config.process_fields import LIMITS, PROCESS
@@ -14,6 +14,7 @@ from zonectl.config.security_fields import CAPABILITIES
 from zonectl.config.tables import ExactlyOne, Field, ListOf, MapOf, Table, Tables, Variant
 from zonectl.model import masks
 from zonectl.model.config import (
+    DeviceConfig,
     MountConfig,
     MountKind,
     NamespacesConfig,
@@ -159,6 +160,39 @@ _MOUNT = Table(
     ),
 )
 
+_DEVICE = Table(
+    DeviceConfig,
+    (
+        Field(
+            key="path",
+            kind=ZonePath(),
+            text="The device node of the host.",
+            example='"/dev/fuse"',
+            required=True,
+        ),
+        Field(
+            key="target",
+            kind=ZonePath(),
+            text="Where in the zone's /dev.",
+            example='"/dev/fuse"',
+            absent="the same path",
+        ),
+        Field(
+            key="mode",
+            kind=FileMode(),
+            text="The permissions of the zone's node, which belongs to its root.",
+            example='"0666"',
+            absent="those of the host's node",
+        ),
+        Field(
+            key="access",
+            kind=texts.DEVICE_ACCESS,
+            text="What the zone may do to it: `r`ead, `w`rite, `m`ake nodes.",
+            example='"r"',
+        ),
+    ),
+)
+
 _SECURITY = Table(
     SecurityConfig,
     (
@@ -176,6 +210,13 @@ _SECURITY = Table(
             kind=ListOf(Choice(tuple((path, path) for path in (*masks.KEPT, masks.ALL))), unique=True),
             text="What is shown of /proc and /sys that zones do not see, or is made writable; `all` shows all of it.",
             example='["/proc/interrupts"]',
+        ),
+        Field(
+            key="devices",
+            name="filter_devices",
+            kind=Choice((("filtered", True), ("unfiltered", False))),
+            text="`filtered`: the zone opens the usual devices and those of `[[device]]`, whatever nodes it comes by.",
+            example='"unfiltered"',
         ),
     ),
 )
@@ -266,6 +307,13 @@ ZONE = Table(
         Field(
             key="mount", name="mounts", kind=Tables(_MOUNT), text="More of the host, or memory, in the zone."
         ),
+        Field(
+            key="sysctl",
+            kind=MapOf(texts.SYSCTL_NAME, Setting()),
+            text="Settings of /proc/sys that belong to a namespace of the zone's own, such as `net.*`.",
+            example='{ "net.ipv4.ip_forward" = 1 }',
+        ),
+        Field(key="device", name="devices", kind=Tables(_DEVICE), text="Devices of the host in the zone."),
         Field(key="security", kind=_SECURITY, text="What the zone's processes may do."),
         Field(
             key="limits",

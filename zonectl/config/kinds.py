@@ -212,6 +212,31 @@ class Whole(NamedTuple):
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
 
 
+class Setting:
+    """What is written to a file of /proc/sys: a number, or a text of one line. Read to a text."""
+
+    __slots__ = ()
+    label = "a number or a text"
+    most = 1024
+
+    def read(self, value: object) -> object:
+        """The text."""
+        if isinstance(value, dict):
+            raise Refused("must be a number or a text: put the whole name before it in quotes")
+        if isinstance(value, int) and not isinstance(value, bool):
+            within(value, -(2**63), 2**63 - 1)
+            return str(value)
+        text = visible(string(value, self.label))
+        if len(text) > self.most:
+            raise Refused(f"must be at most {self.most} characters long, not {len(text)}")
+        return text
+
+    def schema(self) -> Schema:
+        """An integer, or a text."""
+        text: Schema = {"type": "string", "pattern": f"^[^{HIDDEN}]*$", "maxLength": self.most}
+        return {"anyOf": [{"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}, text]}
+
+
 class Number(NamedTuple):
     """A finite number from `least` to `most`, with or without a fraction."""
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from zonectl.config.walker import Finding
 from zonectl.model.capabilities import SETS, grant, mask
 from zonectl.model.config import MountConfig, MountKind, NetworkConfig, NetworkMode, RootMode
+from zonectl.model.devices import NODES
+from zonectl.model.sysctls import HOST_NAME, namespace_of
 from zonectl.model.units import format_duration, format_size, parse_size
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ _LEAST_QUOTA_US = 1000  # min_cfs_quota_period, kernel/sched/core.c
 _LEAST_IPV6_MTU = 1280  # RFC 8200, 5
 _IPV6 = 6
 _KERNEL_MOUNTS = ("/proc", "/sys", "/dev")
+_OWN_DEVICES = frozenset({*NODES, "fd", "mqueue", "ptmx", "pts", "shm", "stderr", "stdin", "stdout"})
 
 
 class Draft(NamedTuple):
@@ -252,6 +255,44 @@ def capability_words(draft: Draft) -> Iterator[Finding]:
             yield Finding(path, f"there is no {word[1:]} to remove", about=about)
 
 
+def device_targets(draft: Draft) -> Iterator[Finding]:
+    """A device's target is below `/dev`, once, and not what every zone has there."""
+    seen: dict[str, int] = {}
+    for index, device in enumerate(draft.config.devices):
+        target = device.target or device.path
+        key = "target" if device.target else "path"
+        if not _covers("/dev", target) or target == "/dev":
+            yield Finding(("device", index, key), f"{target} is not below /dev: name a target that is")
+        elif target.split("/")[2] in _OWN_DEVICES:
+            yield Finding(("device", index, key), f"{target} is what every zone has of its own")
+        elif target in seen:
+            yield Finding(("device", index, key), f"{target} is device[{seen[target]}] already")
+        seen.setdefault(target, index)
+
+
+def settings(draft: Draft) -> Iterator[Finding]:
+    """A setting in `[sysctl]` belongs to a namespace that the zone has of its own, and has no key of its own."""
+    for name, _ in draft.config.sysctl:
+        path = ("sysctl", name)
+        kind = namespace_of(name)
+        if kind is None:
+            yield Finding(
+                path, "is the host's: it belongs to none of the namespaces that a zone has of its own"
+            )
+        elif name == HOST_NAME:
+            yield Finding(path, "is set by the key hostname")
+        elif not _is_own(draft, kind):
+            yield Finding(
+                path, f'needs a {kind} namespace of the zone\'s own: not namespaces.{kind} = "host"'
+            )
+
+
+def _is_own(draft: Draft, kind: str) -> bool:
+    if kind == "net" and mode_of(draft) is NetworkMode.HOST:
+        return False
+    return bool(getattr(draft.config.namespaces, kind))
+
+
 def _covers(folder: str, path: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
@@ -274,6 +315,8 @@ RULES = (
     mount_order,
     idle_mount,
     capability_words,
+    device_targets,
+    settings,
 )
 
 

@@ -95,6 +95,17 @@ PAGE_SIZE = Text(
     pattern="[1-9][0-9]{0,3}(KB|MB|GB)",
     rule="write it as the kernel does: 2MB, 1GB",
 )
+DEVICE_ACCESS = Text(
+    label="access to a device",
+    pattern="(?=[rwm])r?w?m?",
+    rule="write r, w and m, in this order, such as rw",
+)
+SYSCTL_NAME = Text(
+    label="the name of a setting",
+    pattern=r"[a-z0-9_-]+(\.[A-Za-z0-9_-]+)+",
+    rule='write it whole, with dots and in quotes, such as "net.ipv4.ip_forward"',
+    most=255,
+)
 LINK = Text(
     label="the name of a bridge",
     pattern="[A-Za-z0-9][A-Za-z0-9_.-]{0,14}",

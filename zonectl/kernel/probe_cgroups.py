@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from zonectl.errors import HostLacks
-from zonectl.kernel import process, trial
+from zonectl.kernel import bpf, process, trial
 from zonectl.model.facts import Probe
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from zonectl.model.facts import CgroupFacts, HostFacts
 
 CONTROLLERS: Final = ("cpu", "memory", "pids", "io", "cpuset", "hugetlb")
+
+_NOTHING: Final = b"\xb4" + bytes(7) + b"\x95" + bytes(7)
+"""The program that answers 0 (linux/bpf.h)."""
 
 _V1_NAMES: Final = {"io": "blkio"}
 _UNIFIED: Final = "boot with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all"
@@ -29,6 +32,7 @@ def probes(facts: HostFacts) -> tuple[Probe, ...]:
         _group(cgroup, "cgroup entry", _enter),
         _group(cgroup, "cgroup.freeze", lambda folder: _has(folder, "cgroup.freeze")),
         _group(cgroup, "cgroup.kill", lambda folder: _has(folder, "cgroup.kill")),
+        _group(cgroup, "device program", _filter_devices),
         *(_controller(cgroup, name) for name in CONTROLLERS),
     )
 
@@ -63,6 +67,33 @@ def _enter(folder: str) -> str:
     process.wait_pidfd(pidfd)
     os.close(pidfd)
     return "CLONE_INTO_CGROUP works"
+
+
+def _filter_devices(folder: str) -> str:
+    """Attach the program that forbids all devices, and see."""
+    loaded = bpf.load_device_program(_NOTHING, "zonectl_probe")
+    group = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        bpf.attach_device_program(group, loaded)
+        pid, pidfd = process.clone(0, cgroup_fd=group)
+        if pid == 0:
+            os._exit(0 if _opens("/dev/null") else 1)
+        ended = process.wait_pidfd(pidfd)
+        os.close(pidfd)
+    finally:
+        os.close(group)
+        os.close(loaded)
+    if ended is None or ended.status != 1:
+        raise HostLacks("the kernel does not ask it")
+    return "groups can be kept from devices"
+
+
+def _opens(path: str) -> bool:
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except PermissionError:
+        return False
+    return True
 
 
 def _has(folder: str, file: str) -> str:

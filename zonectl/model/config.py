@@ -159,6 +159,19 @@ class MountConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceConfig:
+    """`[[device]]`: the host's device `path`, as `target` in the zone, which has `access` ("rw") to it.
+
+    `mode` None is the permissions that it has on the host.
+    """
+
+    path: str
+    target: str | None = None
+    mode: int | None = None
+    access: str = "rw"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityConfig:
     """`[security]`: `capabilities` are the words of the zone file, which `model.capabilities.grant` reads."""
 
@@ -167,6 +180,7 @@ class SecurityConfig:
     nesting: bool = False
     no_new_privs: bool = False
     unmask: tuple[str, ...] = ()
+    filter_devices: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +251,7 @@ class ZoneConfig:
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     mounts: tuple[MountConfig, ...] = ()
+    devices: tuple[DeviceConfig, ...] = ()
     sysctl: tuple[tuple[str, str], ...] = ()
     security: SecurityConfig = field(default_factory=SecurityConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)

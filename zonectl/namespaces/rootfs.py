@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from zonectl.errors import SyscallError, ZonectlError
 from zonectl.kernel import mount, path
-from zonectl.namespaces import masks
+from zonectl.model.devices import NODES
+from zonectl.namespaces import masks, nodes
 from zonectl.namespaces.scaffold import Scaffold
 from zonectl.namespaces.steps.contents import MakeDevices, MountFilesystem, PlaceFiles
 from zonectl.namespaces.steps.masks import KERNEL_MOUNTS, MaskPaths
@@ -31,8 +32,9 @@ from zonectl.namespaces.steps.mounts import (
     Unmount,
     UseTree,
 )
+from zonectl.namespaces.steps.nodes import PlaceNodes
 from zonectl.namespaces.steps.scaffold import EnterScaffold, LockMounts
-from zonectl.namespaces.trees import attribute_bits
+from zonectl.namespaces.trees import new_filesystem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,6 +50,7 @@ RootStep: TypeAlias = (
     | MakeDevices
     | PlaceTree
     | MaskPaths
+    | PlaceNodes
     | PlaceFiles
     | MakeMountPoints
     | Unmount
@@ -109,6 +112,8 @@ class Assembly:
                 self._place_tree(step)
             case MaskPaths():
                 masks.apply(step, self._kernel)
+            case PlaceNodes():
+                nodes.place(step, self._trees[step.slot], self._root_fd())
             case PlaceFiles():
                 self._place_files(step)
             case SwitchRoot():
@@ -291,20 +296,14 @@ def _move(tree: int, to: str) -> None:
 
 
 def _new_filesystem(step: MountFilesystem) -> int:
-    with _opened(mount.fsopen(step.fstype)) as context:
-        for key, value in step.options:
-            if value:
-                mount.fsconfig_string(context, key, value)
-            else:
-                mount.fsconfig_flag(context, key)
-        mount.fsconfig_create(context)
-        return mount.fsmount(context, attribute_bits(step.attributes))
+    return new_filesystem(step.fstype, step.options, step.attributes)
 
 
 def _bind_node(dev: int, name: str) -> None:
     source = mount.open_tree(mount.AT_FDCWD, f"/dev/{name}", mount.OPEN_TREE_CLONE)
     with _opened(source), _opened(os.open(name, _NEW_FILE, 0o666, dir_fd=dev)) as place:
-        if not stat.S_ISCHR(os.fstat(source).st_mode):
-            msg = f"/dev/{name} of the host is not a character device"
+        found = os.fstat(source)
+        if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(*NODES[name]):
+            msg = f"/dev/{name} of the host is another device"
             raise ZonectlError(msg)
         mount.move_mount(source, "", place, "", _TO_DESCRIPTOR)

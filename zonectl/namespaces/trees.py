@@ -31,6 +31,26 @@ def attribute_bits(attributes: tuple[str, ...]) -> int:
     return bits
 
 
+def new_filesystem(fstype: str, options: Iterable[tuple[str, str]], attributes: tuple[str, ...]) -> int:
+    """A descriptor of a new, detached file system, which the caller owns; an option without a value is a flag.
+
+    Raises:
+        SyscallError: it cannot be made.
+
+    """
+    context = mount.fsopen(fstype)
+    try:
+        for key, value in options:
+            if value:
+                mount.fsconfig_string(context, key, value)
+            else:
+                mount.fsconfig_flag(context, key)
+        mount.fsconfig_create(context)
+        return mount.fsmount(context, attribute_bits(attributes))
+    finally:
+        os.close(context)
+
+
 def apply(step: CloneTree, *, userns: int | None, shared: Callable[[], Iterable[str]] = tuple) -> int:
     """Clone the tree of `step`; `userns` is a descriptor of the zone's user namespace, needed if it is id-mapped.
 

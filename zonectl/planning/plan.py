@@ -9,6 +9,7 @@ from zonectl.cgroups import steps as cgroup_steps
 from zonectl.model.config import NetworkMode
 from zonectl.model.instance import zone_cgroup
 from zonectl.namespaces import steps as namespace_steps
+from zonectl.namespaces.steps.sysctls import sysctl_steps
 from zonectl.network import dns
 from zonectl.network import steps as network_steps
 from zonectl.planning import protections
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from zonectl.model.seccomp import Filter
     from zonectl.model.steps import Binding, Step
     from zonectl.namespaces.steps.mounts import CloneTree
+    from zonectl.namespaces.steps.nodes import MakeNodes
     from zonectl.namespaces.steps.process import CloneInit, WriteIdMap
     from zonectl.network.steps import MakeVeth, SharedStep
     from zonectl.security.steps import Execute, Rank, Restrict
@@ -41,7 +43,7 @@ class ZonePlan:
     before: tuple[CgroupStep, ...]
     clone: CloneInit
     maps: tuple[WriteIdMap, ...]
-    trees: tuple[CloneTree, ...]
+    trees: tuple[CloneTree | MakeNodes, ...]
     links: tuple[MakeVeth, ...]
     inside: tuple[Step, ...]
     rank: Rank
@@ -85,14 +87,21 @@ def plan(
     inside = namespace_steps.inside_steps(config, binding, facts, files=files, volatile=volatile)
     veth = config.network.mode is NetworkMode.VETH
     wired = network_steps.inside_steps(config.network, binding) if "net" in _kinds(config) else ()
+    settings = sysctl_steps(config.sysctl)
     return ZonePlan(
         shared=network_steps.shared_steps(config.network, instance) if veth else (),
-        before=limits,
+        before=(*limits, *cgroup_steps.device_steps(config, facts.cgroup, group=group)),
         clone=namespace_steps.clone_step(config, binding, cgroup=f"{group}/payload" if group else ""),
         maps=namespace_steps.id_map_steps(config, binding),
         trees=namespace_steps.tree_steps(config, binding, facts),
         links=network_steps.host_steps(config.network, instance, binding) if veth else (),
-        inside=(security_steps.JoinKeyring(), *inside, *wired, *namespace_steps.switch_steps(config)),
+        inside=(
+            security_steps.JoinKeyring(),
+            *inside,
+            *wired,
+            *settings,
+            *namespace_steps.switch_steps(config),
+        ),
         rank=security_steps.rank_step(config),
         restrict=security_steps.restrict_step(config, facts, seccomp=seccomp),
         execute=security_steps.execute_step(config),

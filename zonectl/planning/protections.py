@@ -86,6 +86,12 @@ PROTECTIONS: tuple[Protection, ...] = (
         calls=("seccomp",),
     ),
     Protection(
+        name="a filter of the devices that it opens",
+        waiver='security.devices = "unfiltered"',
+        waived=lambda config: not config.security.filter_devices,
+        calls=("bpf",),
+    ),
+    Protection(
         name="no namespaces of its own making",
         waiver="security.nesting = true",
         waived=lambda config: config.security.nesting and config.security.seccomp != seccomp.OFF,
@@ -131,6 +137,8 @@ def _shown(config: ZoneConfig) -> Iterator[Waiver]:
 
 
 def _trusted(config: ZoneConfig) -> Iterator[Waiver]:
+    for device in config.devices:
+        yield Waiver(key=f'device.path = "{device.path}"', protection=f"no access to {device.path}")
     for mount in config.mounts:
         if mount.dev:
             yield Waiver(key="mount.dev = true", protection=f"nodev at {mount.target}")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
 from zonectl.errors import SyscallError, ZonectlError
-from zonectl.namespaces import idmap, trees
+from zonectl.namespaces import idmap, nodes, trees
+from zonectl.namespaces.steps.nodes import MakeNodes
 from zonectl.network import shared, veth
 from zonectl.runtime import zones
 from zonectl.runtime.handshake import remedy_of
@@ -104,14 +105,18 @@ class Effects:
             self.share(self._shared)
         raise ZonectlError("what zones share is removed again and again", zone=self._zone)
 
-    def trees(self, steps: Sequence[CloneTree], *, pid: int, held: ExitStack) -> list[int]:
+    def trees(self, steps: Sequence[CloneTree | MakeNodes], *, pid: int, held: ExitStack) -> list[int]:
         """Detached clones of the trees, in slot order; they are closed with `held`."""
         found: list[int] = []
         userns = _open(f"/proc/{pid}/ns/user")
         held.callback(os.close, userns)
         for step in steps:
             with self._doing(step.summary):
-                tree = trees.apply(step, userns=userns, shared=partial(zones.shared_folders, self._context))
+                if isinstance(step, MakeNodes):
+                    tree = nodes.make(step)
+                else:
+                    shared_folders = partial(zones.shared_folders, self._context)
+                    tree = trees.apply(step, userns=userns, shared=shared_folders)
             held.callback(os.close, tree)
             found.append(tree)
         return found

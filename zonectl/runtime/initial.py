@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from zonectl.errors import ZonectlError
 from zonectl.kernel import notifier, process
-from zonectl.namespaces import clocks, entering, rootfs
+from zonectl.namespaces import clocks, entering, rootfs, sysctls
 from zonectl.namespaces.steps.process import BecomeRoot, SetHostname, ShiftClocks
+from zonectl.namespaces.steps.sysctls import WriteSysctls
 from zonectl.network import inside as wiring
 from zonectl.network import steps as network_steps
 from zonectl.runtime import program
@@ -167,6 +168,8 @@ def _apply(step: Step, assembly: rootfs.Assembly) -> None:
             process.sethostname(step.hostname)
         case ShiftClocks():
             clocks.apply(step)
+        case WriteSysctls():
+            sysctls.apply(step)
         case _ if isinstance(step, rootfs.RootStep):
             assembly.apply(step)
         case _:

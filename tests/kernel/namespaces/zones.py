@@ -22,9 +22,11 @@ from zonectl.model.config import (
 from zonectl.model.facts import HostFacts
 from zonectl.model.names import ZoneName
 from zonectl.model.steps import Binding
-from zonectl.namespaces import clocks, entering, idmap, rootfs, trees
+from zonectl.namespaces import clocks, entering, idmap, nodes, rootfs, sysctls, trees
 from zonectl.namespaces.steps import born_kinds, id_map_steps, inside_steps, switch_steps, tree_steps
+from zonectl.namespaces.steps.nodes import MakeNodes
 from zonectl.namespaces.steps.process import BecomeRoot, SetHostname, ShiftClocks, clone_flag
+from zonectl.namespaces.steps.sysctls import WriteSysctls, sysctl_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +135,8 @@ def _enter(ground: Ground, config: ZoneConfig, facts: HostFacts, *, body: Callab
         held.callback(os.close, userns)
         passed = []
         for tree in tree_steps(config, ground.binding(), facts):
-            passed.append(trees.apply(tree, userns=userns))
+            made = nodes.make(tree) if isinstance(tree, MakeNodes) else trees.apply(tree, userns=userns)
+            passed.append(made)
             held.callback(os.close, passed[-1])
         sockets.send(ours, b"trees", passed)
         answer, _ = sockets.receive(ours, 1 << 20)
@@ -148,18 +151,9 @@ def _inside(
         before = _descriptors()
         _, passed = sockets.receive(end, 16, 64)
         assembly = rootfs.Assembly(passed)
-        for step in inside_steps(config, ground.binding(), facts, files=FILES, volatile=False):
-            match step:
-                case BecomeRoot():
-                    entering.become_root()
-                case SetHostname():
-                    process.sethostname(step.hostname)
-                case ShiftClocks():
-                    clocks.apply(step)
-                case _:
-                    assembly.apply(step)  # type: ignore[arg-type]
-        for last in switch_steps(config):
-            assembly.apply(last)
+        inside = inside_steps(config, ground.binding(), facts, files=FILES, volatile=False)
+        for step in (*inside, *sysctl_steps(config.sysctl), *switch_steps(config)):
+            _apply(step, assembly)
         assembly.close()
         answer |= {"value": body(), "error": "", "leaked": sorted(_descriptors() - before)}
     except Exception as error:  # noqa: BLE001 - the process ends here
@@ -168,6 +162,20 @@ def _inside(
         sockets.send(end, json.dumps(answer).encode())
         sockets.receive(end, 1)  # to be looked at, until it is killed
         os._exit(0)
+
+
+def _apply(step: object, assembly: rootfs.Assembly) -> None:
+    match step:
+        case BecomeRoot():
+            entering.become_root()
+        case SetHostname():
+            process.sethostname(step.hostname)
+        case ShiftClocks():
+            clocks.apply(step)
+        case WriteSysctls():
+            sysctls.apply(step)
+        case _:
+            assembly.apply(step)  # type: ignore[arg-type]
 
 
 def _descriptors() -> set[int]:

@@ -143,3 +143,18 @@ def test_the_comparison_notices_what_is_missing_and_what_is_new(world: World, tm
             or (seen[index].name, seen[index].target) in optional
         )
     assert os.path.exists(tmp_path / "trace")
+
+
+def test_devices_and_settings(world: World) -> None:
+    extra = (
+        '[[device]]\npath = "/dev/zero"\ntarget = "/dev/deep/own"\nmode = "0640"\n'
+        '[sysctl]\n"net.ipv4.ip_forward" = 1\n"kernel.domainname" = "example.org"\n'
+    )
+    names, left_out = compare(world, TRUE, extra=extra)
+    assert names.count("bpf") == 2  # loaded, attached
+    assert not any(call.name == "bpf" for call in left_out)
+
+
+def test_devices_unfiltered(world: World) -> None:
+    names, _ = compare(world, TRUE, extra='[security]\ndevices = "unfiltered"')
+    assert "bpf" not in names

@@ -63,11 +63,22 @@ CALLS = (
         "fchmod",
         "chown",
     ),
-    *("sethostname", "setgroups", "setresgid", "setresuid", "umask", "prctl", "capset", "close_range"),
+    *(
+        "sethostname",
+        "setdomainname",
+        "setgroups",
+        "setresgid",
+        "setresuid",
+        "umask",
+        "prctl",
+        "capset",
+        "close_range",
+    ),
     *("sendto", "recvmsg", "mknod", "mknodat", "unlink", "unlinkat", "rename", "renameat2", "link", "linkat"),
     *(
         "fchown",
         "fchownat",
+        "fchmodat",
         "setxattr",
         "fsetxattr",
         "truncate",
@@ -294,6 +305,24 @@ class Reader:
     def _setns(self, raw: Raw) -> Iterable[Seen]:
         if self.inside:
             yield Seen("setns", "init", flags(raw.arguments[1]))
+
+    def _mknodat(self, raw: Raw) -> Iterable[Seen]:
+        path = self._path(*raw.arguments[:2])
+        if not self._is_own(path):
+            yield Seen("mknodat", path)
+
+    def _fchownat(self, raw: Raw) -> Iterable[Seen]:
+        path = self._path(*raw.arguments[:2])
+        if not self._is_own(path):
+            yield Seen("fchownat", path, ":".join(raw.arguments[2:4]))
+
+    def _fchmodat(self, raw: Raw) -> Iterable[Seen]:
+        path = self._path(*raw.arguments[:2])
+        if not self._is_own(path):
+            yield Seen("fchmodat", path, raw.arguments[2])
+
+    def _setdomainname(self, raw: Raw) -> Iterable[Seen]:
+        yield Seen("setdomainname", words(raw.arguments[0]))
 
     def _bpf(self, raw: Raw) -> Iterable[Seen]:
         command, given = raw.arguments[0], raw.arguments[1]

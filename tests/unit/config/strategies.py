@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from zonectl.config.fields import ZONE
-from zonectl.config.kinds import Boolean, Choice, Number, Text, Whole
+from zonectl.config.kinds import Boolean, Choice, Number, Setting, Text, Whole
 from zonectl.config.paths import HostPath, WorkFolder, ZonePath
 from zonectl.config.process_fields import ResourceLimit, Umask
 from zonectl.config.quantities import Duration, FileMode, Period, Size
@@ -17,6 +17,7 @@ from zonectl.config.seccomp_fields import ProfilePath
 from zonectl.config.tables import Field, Kind, ListOf, MapOf, Table, Tables
 from zonectl.config.texts import CPU_LIST, STOP_SIGNAL, USER
 from zonectl.model.config import (
+    DeviceConfig,
     IoLimit,
     MountConfig,
     MountKind,
@@ -78,6 +79,8 @@ def _number(kind: Kind) -> st.SearchStrategy[Any]:
             return st.booleans()
         case Whole(least, most):
             return st.integers(least, most)
+        case Setting():
+            return st.integers(-(2**63), 2**63 - 1).map(str) | shown_text
         case Number():
             return st.floats(kind.least, kind.most)
     return _quantity(kind)
@@ -196,6 +199,31 @@ def _resources(draw: st.DrawFn) -> Any:
     )
 
 
+@st.composite
+def _devices(draw: st.DrawFn) -> tuple[DeviceConfig, ...]:
+    targets = draw(st.lists(components.map(lambda name: f"/dev/own-{name}"), max_size=3, unique=True))
+    return tuple(
+        [DeviceConfig(target=target, **draw(part(_inner("device"), "target"))) for target in targets]
+    )
+
+
+def _settings(*, net: bool, ipc: bool, uts: bool, user: bool) -> st.SearchStrategy[tuple[Any, ...]]:
+    names = {
+        "net.ipv4.ip_forward": net,
+        "net.ipv4.conf.eth0.rp_filter": net,
+        "kernel.shmmax": ipc,
+        "fs.mqueue.msg_max": ipc,
+        "kernel.domainname": uts,
+        "user.max_user_namespaces": user,
+    }
+    own = sorted(name for name, there in names.items() if there)
+    if not own:
+        return st.just(())
+    return st.dictionaries(st.sampled_from(own), value(Setting()), max_size=3).map(
+        lambda mapping: tuple(mapping.items())
+    )
+
+
 _removable = st.lists(st.sampled_from(["!chown", "!net_raw", "!kill"]), unique=True)
 _addable = st.lists(st.sampled_from(["sys_nice", "sys_admin", "bpf", "setuid"]), unique=True)
 capability_words = st.one_of(
@@ -211,7 +239,7 @@ def configs(draw: st.DrawFn) -> ZoneConfig:
     namespaces = draw(part(_inner("namespaces"), "net", "boottime_offset_s", "monotonic_offset_s"))
     if namespaces.get("time", True):
         namespaces |= draw(part(_inner("namespaces"), "net", "user", "uts", "ipc", "time"))
-    values = draw(part(ZONE, "depends_on", "hostname"))
+    values = draw(part(ZONE, "depends_on", "hostname", "sysctl"))
     hostname = draw(st.sampled_from(["web", "web.example.org", "A-1"])) if namespaces.get("uts", True) else ""
     return ZoneConfig(
         **values,
@@ -224,6 +252,13 @@ def configs(draw: st.DrawFn) -> ZoneConfig:
         resources=draw(_resources()),
         network=network,
         mounts=draw(_mounts()),
+        devices=draw(_devices()),
+        sysctl=draw(
+            _settings(
+                net=network.mode is not NetworkMode.HOST,
+                **{kind: namespaces.get(kind, True) for kind in ("ipc", "uts", "user")},
+            )
+        ),
         limits=_inner("limits").model(**draw(part(_inner("limits")))),
         process=_inner("process").model(**draw(part(_inner("process")))),
         security=_inner("security").model(

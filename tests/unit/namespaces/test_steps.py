@@ -24,6 +24,7 @@ from zonectl.namespaces.steps.mounts import (
     Stage,
     UseTree,
 )
+from zonectl.namespaces.steps.nodes import MakeNodes, PlaceNodes
 from zonectl.namespaces.steps.process import ShiftClocks, clone_flag
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ layers = st.lists(st.sampled_from(["/l/a", "/l/b", "/usr", "/sys", "/dev/mqueue"
 
 def _trees_and_inside(
     config: ZoneConfig, below: tuple[str, ...] = BOUND.layers, facts: HostFacts = FACTS
-) -> tuple[tuple[CloneTree, ...], tuple[Step, ...]]:
+) -> tuple[tuple[CloneTree | MakeNodes, ...], tuple[Step, ...]]:
     bound = replace(BOUND, layers=below)
     files = (("/etc/hosts", "x"),)
     return tree_steps(config, bound, facts), inside_steps(config, bound, facts, files=files, volatile=False)
@@ -51,7 +52,7 @@ def _used(steps: Iterable[Step]) -> list[int]:
         match step:
             case Stage():
                 found += step.slots
-            case UseTree() | PlaceTree():
+            case UseTree() | PlaceTree() | PlaceNodes():
                 found.append(step.slot)
     return found
 
@@ -78,6 +79,7 @@ def test_each_mount_gets_the_tree_of_its_own_source(config: ZoneConfig, below: l
     assert [(step.source, step.target) for step in ours] == [(bind.source, bind.target) for bind in binds]
     for bind, step in zip(binds, ours, strict=True):
         tree = trees[step.slot]
+        assert isinstance(tree, CloneTree)
         assert ("rdonly" in tree.attributes, "nosuid" in tree.attributes) == (bind.readonly, not bind.suid)
         assert ("nodev" in tree.attributes, "noexec" in tree.attributes) == (not bind.dev, not bind.exec)
         assert tree.recursive == bind.recursive
@@ -92,6 +94,7 @@ def test_kernel_trees_of_the_host_are_read_only_and_keep_their_ids(
     for step in inside:
         if isinstance(step, PlaceTree) and step.target in {"/sys", "/dev/mqueue"}:
             tree = trees[step.slot]
+            assert isinstance(tree, CloneTree)
             assert {"rdonly", "nosuid", "nodev", "noexec"} == set(tree.attributes)
             assert not tree.idmapped
 

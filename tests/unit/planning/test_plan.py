@@ -19,7 +19,7 @@ from zonectl.model.config import MountKind, NetworkMode, ResourcesConfig, ZoneCo
 from zonectl.model.facts import CgroupFacts, HostFacts
 from zonectl.model.steps import Binding, Side, Step
 from zonectl.namespaces.steps.contents import MountFilesystem
-from zonectl.namespaces.steps.mounts import MakePrivate, Stage, SwitchRoot
+from zonectl.namespaces.steps.mounts import CloneTree, MakePrivate, Stage, SwitchRoot
 from zonectl.namespaces.steps.scaffold import EnterScaffold, LockMounts
 from zonectl.planning import plan
 from zonectl.security.steps import Execute, Restrict
@@ -94,7 +94,9 @@ def test_only_what_the_zone_has_to_itself_is_set_up(config: ZoneConfig) -> None:
     assert ("MakeVeth" in names) == (config.network.mode is NetworkMode.VETH)
     assert ("LoopbackUp" in names) == (config.network.mode is not NetworkMode.HOST)
     assert all(
-        tree.idmapped == chosen.user for tree in made.trees if not tree.path.startswith(("/sys", "/dev"))
+        tree.idmapped == chosen.user
+        for tree in made.trees
+        if isinstance(tree, CloneTree) and not tree.path.startswith(("/sys", "/dev"))
     )
     assert sum(mount.kind is MountKind.TMPFS for mount in config.mounts) == sum(
         getattr(step, "fstype", "") == "tmpfs" and getattr(step, "target", "").startswith("/mnt")

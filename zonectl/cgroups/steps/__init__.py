@@ -21,6 +21,7 @@ from zonectl.cgroups.memory import PROTECTIONS
 from zonectl.cgroups.steps.kinds import (
     DelegateGroup,
     EnableControllers,
+    FilterDevices,
     MakeGroup,
     ShareProtection,
     WriteDeviceLimit,
@@ -106,6 +107,17 @@ def changes(
         *_share((*written, *dropped), instance),
     )
     return made, tuple(lack.warning for lack in lacks)
+
+
+def device_steps(config: ZoneConfig, cgroup: CgroupFacts, *, group: str) -> tuple[FilterDevices, ...]:
+    """The step that keeps the zone from devices that are not its own; none where the zone file waives that.
+
+    It stands on `group`, which the zone cannot see, and so cannot take it away.
+    """
+    if not config.security.filter_devices or not group:
+        return ()
+    given = tuple((device.path, device.access) for device in config.devices)
+    return (FilterDevices(path=f"{base_path(cgroup)}/{group}", devices=given),)
 
 
 def base_path(cgroup: CgroupFacts) -> str:

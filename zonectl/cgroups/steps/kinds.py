@@ -134,8 +134,43 @@ class DelegateGroup:
         return tuple(Call(name="chown", target=target, detail=owner, man=MAN) for target in targets)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterDevices:
+    """Let the processes of the group at `path`, and of all below it, open the usual devices and `devices` alone.
+
+    `devices` are (path on the host, access as in "rw"); their numbers are read when the step is done.
+    """
+
+    path: str
+    devices: tuple[tuple[str, str], ...] = ()
+    side: Side = Side.HOST
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        more = "".join(f", {path} ({access})" for path, access in self.devices)
+        return f"let it open the usual devices{more} and no others"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One program, which a worker may have loaded before, attached to the group for as long as that is there."""
+        detail = "BPF_PROG_LOAD BPF_PROG_TYPE_CGROUP_DEVICE"
+        return (
+            Call(
+                name="bpf", target="a device program", detail=detail, man="bpf(2)", when="when not loaded yet"
+            ),
+            Call(name="bpf", target=self.path, detail="BPF_PROG_ATTACH BPF_CGROUP_DEVICE", man="bpf(2)"),
+        )
+
+
 CgroupStep: TypeAlias = (
-    MakeGroup | EnableControllers | WriteLimit | WriteDeviceLimit | ShareProtection | DelegateGroup
+    MakeGroup
+    | EnableControllers
+    | WriteLimit
+    | WriteDeviceLimit
+    | ShareProtection
+    | DelegateGroup
+    | FilterDevices
 )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zonectl.model.config import MountKind, NetworkMode, RootMode
+from zonectl.model.devices import NODES
 from zonectl.model.ids import ZONE_IDS
 from zonectl.namespaces.steps.contents import MADE_WITH_DEV, MakeDevices, MountFilesystem, PlaceFiles
 from zonectl.namespaces.steps.masks import mask_step
@@ -23,6 +24,7 @@ from zonectl.namespaces.steps.mounts import (
     Unmount,
     UseTree,
 )
+from zonectl.namespaces.steps.nodes import MakeNodes, Node, PlaceNodes
 from zonectl.namespaces.steps.process import BecomeRoot, CloneInit, SetHostname, ShiftClocks, WriteIdMap
 from zonectl.namespaces.steps.scaffold import EnterScaffold, LockMounts
 
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
     from zonectl.model.facts import HostFacts
     from zonectl.model.steps import Binding, Step
 
-DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-"""The device nodes of a zone: none of them reaches the host's hardware."""
+DEVICES = tuple(NODES)
+"""The device nodes of every zone."""
 
 _DEVICE_LINKS = (
     ("fd", "/proc/self/fd"),
@@ -87,9 +89,9 @@ def id_map_steps(config: ZoneConfig, binding: Binding) -> tuple[WriteIdMap, ...]
     return tuple(WriteIdMap(kind=kind, first=binding.first_id, count=ZONE_IDS) for kind in ("uid", "gid"))
 
 
-def tree_steps(config: ZoneConfig, binding: Binding, facts: HostFacts) -> tuple[CloneTree, ...]:
+def tree_steps(config: ZoneConfig, binding: Binding, facts: HostFacts) -> tuple[CloneTree | MakeNodes, ...]:
     """The steps that clone every tree of the host that the zone sees, in the order of their slots."""
-    taken: list[CloneTree] = []
+    taken: list[CloneTree | MakeNodes] = []
 
     def take(path: str, *attributes: str, recursive: bool = False, idmapped: bool = True) -> None:
         taken.append(
@@ -114,6 +116,7 @@ def tree_steps(config: ZoneConfig, binding: Binding, facts: HostFacts) -> tuple[
         take("/sys", "rdonly", *_KERNEL_ATTRIBUTES, idmapped=False)
     if not config.namespaces.ipc and facts.mqueue:
         take("/dev/mqueue", "rdonly", *_KERNEL_ATTRIBUTES, idmapped=False)
+    taken.extend(_make_nodes(config, binding, slot=len(taken)))
     for mount in config.mounts:
         if mount.kind is MountKind.BIND:
             take(mount.source or "", *_attributes(mount), recursive=mount.recursive)
@@ -136,10 +139,12 @@ def inside_steps(
     # Without the layers: a root may be a folder that is also shown for another reason.
     own = 0 if config.root.mode is RootMode.COPY else len(binding.layers)
     slots = {tree.path: tree.slot for tree in reversed(trees[own:])}
+    binds = len(trees) - _binds(config)
     contents = (
         *_kernel_steps(config, slots, facts),
+        *_place_nodes(config, slot=binds - 1),
         *((PlaceFiles(files=files),) if files else ()),
-        *_mount_steps(config, first_slot=len(trees) - _binds(config)),
+        *_mount_steps(config, first_slot=binds),
     )
     return (
         # Before the ids change: that makes this process undumpable, and its files in /proc the host root's.
@@ -291,6 +296,23 @@ def _mount_steps(config: ZoneConfig, *, first_slot: int) -> tuple[Step, ...]:
             steps.append(PlaceTree(slot=slot, target=mount.target, source=mount.source or ""))
             slot += 1
     return tuple(steps)
+
+
+def _nodes(config: ZoneConfig) -> tuple[Node, ...]:
+    return tuple(
+        Node(path=device.path, target=device.target or device.path, mode=device.mode)
+        for device in config.devices
+    )
+
+
+def _make_nodes(config: ZoneConfig, binding: Binding, *, slot: int) -> tuple[MakeNodes, ...]:
+    owner = binding.first_id if config.namespaces.user else "0"
+    return (MakeNodes(slot=slot, nodes=_nodes(config), owner=owner),) if config.devices else ()
+
+
+def _place_nodes(config: ZoneConfig, *, slot: int) -> tuple[Step, ...]:
+    targets = tuple(node.target for node in _nodes(config))
+    return (PlaceNodes(slot=slot, targets=targets),) if targets else ()
 
 
 def _binds(config: ZoneConfig) -> int:

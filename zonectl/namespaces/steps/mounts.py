@@ -17,6 +17,9 @@ STAGING = "/tmp"  # noqa: S108 - a mount point in init's own namespace, under a 
 NONE = "none"
 """An empty folder in the staging folder."""
 
+NODES = "nodes"
+"""Where, in the staging folder, the zone's own device nodes are."""
+
 FILES = "files"
 """Where, in the staging folder, the small files are kept: cloning from a mount without a place needs Linux 6.15."""
 
