@@ -35,6 +35,7 @@ KEYS = {
     "seccomp": 'security.seccomp = "off"',
     "pivot_root": 'root.switch = "chroot"',
     "sethostname": 'namespaces.uts = "host"',
+    "bpf": 'security.devices = "unfiltered"',
 }
 """Calls that fail, and the key that the command then names."""
 

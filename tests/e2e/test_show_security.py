@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
 import re
+import struct
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.e2e.patience import until
+from zonectl.kernel import bpf
 from zonectl.model.instance import link_name
 
 if TYPE_CHECKING:
@@ -45,6 +51,10 @@ class Zone:
 
     def audit(self, *, code: int | None = None) -> dict[str, Any]:
         return dict(json.loads(self.z("show", "--security", "--json", "a", code=code).out))
+
+    def finding(self, name: str) -> dict[str, str]:
+        (found,) = [each for each in self.audit()["findings"] if each["name"] == name]
+        return dict(found)
 
     def edit(self, old: str, new: str) -> None:
         """Change the zone's file while the zone runs."""
@@ -97,7 +107,9 @@ def test_a_zone_as_declared(z: Zonectl) -> None:
     assert areas == {
         "namespaces", "privileges", "seccomp", "process", "mounts", "devices", "masks", "limits", "network",
     }  # fmt: skip
-    assert {each["verdict"] for each in found["findings"]} == {"holds"}
+    # Limits that the file does not name are the host's where those are lower.
+    judged = [each for each in found["findings"] if not each["name"].startswith("limits.")]
+    assert {each["verdict"] for each in judged} == {"holds"}
 
 
 def _move_init(zone: Zone) -> None:
@@ -186,6 +198,19 @@ WEAKER: dict[str, tuple[str, str, str, list[str]]] = {
         ["seccomp: profile"],
     ),
     "new namespaces": ("[security]\nnesting = true", "nesting = true", "nesting = false", ["seccomp: profile"]),
+    "every device": (
+        '[security]\ndevices = "unfiltered"',
+        'devices = "unfiltered"',
+        'devices = "filtered"',
+        ["devices: filter"],
+    ),
+    "more open files": (
+        '[limits]\nnofile = "256:512"',
+        '"256:512"',
+        '"256:300"',
+        ["process: limits.nofile"],
+    ),
+    "a better rank": ("[process]\nnice = 5", "nice = 5", "nice = 7", ["process: nice"]),
     "the host's keys": (
         '[security]\nunmask = ["/proc/keys", "/proc/sys"]',
         '["/proc/keys", "/proc/sys"]',
@@ -212,14 +237,46 @@ def test_what_the_zone_file_has_come_to_declare(z: Zonectl, what: str) -> None:
     assert differing(zone.audit(code=1)) == lines
 
 
+ALLOW_ALL = struct.pack("=BBhiBBhi", 0xB4, 0, 0, 1, 0x95, 0, 0, 0)
+"""A device program: r0 = 1; exit."""
+
+
+def _attached(group: int) -> int:
+    """A descriptor of the one device program that is attached to the group."""
+    numbers = (ctypes.c_uint * 2)()
+    query = ctypes.create_string_buffer(
+        bpf._QUERY.pack(group, bpf.BPF_CGROUP_DEVICE, 0, 0, ctypes.addressof(numbers), 2), bpf._QUERY.size
+    )
+    bpf._bpf(bpf.BPF_PROG_QUERY, query, bpf._QUERY.size)
+    return bpf._call(bpf.BPF_PROG_GET_FD_BY_ID, bpf._GET_BY_ID.pack(numbers[0], 0, 0), subject="")
+
+
+def test_a_device_program_that_was_taken_away(z: Zonectl) -> None:
+    zone = start(z)
+    with ExitStack() as held:
+
+        def hold(fd: int) -> int:
+            held.callback(os.close, fd)
+            return fd
+
+        group = hold(os.open(zone.group, os.O_RDONLY | os.O_DIRECTORY))
+        ours = hold(_attached(group))
+        bpf.attach_device_program(group, hold(bpf.load_device_program(ALLOW_ALL, "all")))
+        assert zone.audit(code=0)["holds"], "one more program can only refuse more"
+        bpf.detach_device_program(group, ours)
+    assert differing(zone.audit(code=1)) == ["devices: filter"]
+
+
 def test_what_a_program_gave_up_is_no_difference(z: Zonectl) -> None:
-    zone = start(z, top='user = "1000"')
-    found = zone.audit(code=0)
-    by_name = {each["name"]: each for each in found["findings"]}
-    assert by_name["effective"]["declared"] == "0000000000000000"
-    zone = Zone(z)
-    host("prlimit", f"--pid={zone.pid}", "--core=0:0")
-    assert zone.audit(code=0)["holds"]
+    text = """name = "a"\nuser = "1000"\nroot = { image = "busybox" }\ncommand = ["/bin/sh", "-c", """
+    text += """"umask 077; ulimit -n 64; trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"]\n"""
+    z("create", z.write("a", text))
+    z("start", "a")
+    until(lambda: Zone(z).finding("umask")["verdict"] == "narrower")
+    found = Zone(z).audit(code=0)
+    assert found["holds"]
+    assert Zone(z).finding("limits.nofile")["found"] == "64:64"
+    assert Zone(z).finding("effective")["declared"] == "0000000000000000"
 
 
 WAIVERS = {
@@ -231,6 +288,7 @@ WAIVERS = {
     "network.isolated = false": "[network]\nisolated = false\n",
     'security.seccomp = "off"': '[security]\nseccomp = "off"\n',
     "security.nesting = true": "[security]\nnesting = true\n",
+    'security.devices = "unfiltered"': '[security]\ndevices = "unfiltered"\n',
     'security.unmask = ["all"]': '[security]\nunmask = ["all"]\n',
     'security.capabilities = ["all"]': '[security]\ncapabilities = ["all"]\n',
 }

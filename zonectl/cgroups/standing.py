@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from zonectl.cgroups import block, files
-from zonectl.cgroups.steps.kinds import WriteDeviceLimit, WriteLimit
-from zonectl.errors import HostLacks
+from zonectl.cgroups import block, devices, files
+from zonectl.cgroups.steps.kinds import FilterDevices, WriteDeviceLimit, WriteLimit
+from zonectl.errors import HostLacks, ZonectlError
+from zonectl.kernel import bpf
+from zonectl.model.audit import DeviceFilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +31,37 @@ def settings(steps: Iterable[CgroupStep]) -> tuple[tuple[str, str | None], ...]:
         elif isinstance(step, WriteDeviceLimit):
             found.append((f"{step.file} {step.device}", _of_device(step)))
     return tuple(found)
+
+
+def device_filter(steps: Iterable[CgroupStep]) -> DeviceFilter | None:
+    """The device programs of the group of the step that attaches one; None without such a step, or without an answer.
+
+    The one that is wanted is loaded for its tag, which the kernel alone can tell: it hashes what it has made of the
+    instructions.
+    """
+    for step in steps:
+        if isinstance(step, FilterDevices):
+            try:
+                return DeviceFilter(attached=_attached(step.path), wanted=_wanted(step))
+            except (OSError, ZonectlError):
+                return None
+    return None
+
+
+def _attached(group: str) -> tuple[str, ...]:
+    fd = os.open(group, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return tuple(tag.hex() for tag in bpf.device_programs(fd))
+    finally:
+        os.close(fd)
+
+
+def _wanted(step: FilterDevices) -> str:
+    program = devices.PREPARED.take(devices.rules(step))
+    try:
+        return bpf.program_tag(program).hex()
+    finally:
+        os.close(program)
 
 
 def _of_device(step: WriteDeviceLimit) -> str | None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zonectl.model.limits import Limit
 
 
 class Verdict(Enum):
@@ -90,13 +94,22 @@ class Filter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
-    """What else a process has: `limits` by the kernel's words, soft and hard, None for no limit."""
+    """What else a process has: its policy is a number of sched(7), its limits are those of getrlimit(2) by name."""
 
     umask: int
     oom_score_adj: int
     nice: int
-    affinity: str
-    limits: tuple[tuple[str, int | None, int | None], ...]
+    policy: int
+    affinity: frozenset[int]
+    limits: tuple[tuple[str, Limit], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFilter:
+    """Device programs by their tags, which the kernel makes of instructions: those of the group, and `wanted`."""
+
+    attached: tuple[str, ...]
+    wanted: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +131,8 @@ class Observed:
 
     `shared` are the kinds of namespace that are ours, `kinds` those that could be compared. `group` is init's own
     group, absolute in the hierarchy. `settings` are texts of the zone's group by file, None where there is none.
-    `connection` is None where its plan has none.
+    `connection` is None where its plan has none, as is `devices`. `nodes` are the host's devices that the plan puts
+    into the zone: where, and what each is.
     """
 
     pid: int
@@ -130,4 +144,6 @@ class Observed:
     group: str
     settings: tuple[tuple[str, str | None], ...]
     standings: tuple[Standing, ...]
+    nodes: tuple[tuple[str, str], ...] = ()
+    devices: DeviceFilter | None = None
     connection: Connection | None = None

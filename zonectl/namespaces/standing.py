@@ -25,7 +25,6 @@ _KINDS = {
     stat.S_IFLNK: "link",
     stat.S_IFIFO: "fifo",
     stat.S_IFSOCK: "socket",
-    stat.S_IFBLK: "block device",
 }
 
 
@@ -70,9 +69,15 @@ def _kind(fd: int) -> str:
         return "empty folder" if _is_empty(fd) else "folder"
     if stat.S_ISREG(found.st_mode):
         return "empty file" if _has_no_content(fd, found.st_size) else "file"
+    return device(found) or _KINDS.get(stat.S_IFMT(found.st_mode), "of an unknown kind")
+
+
+def device(found: os.stat_result) -> str:
+    """A device node by its number, "" for what is none."""
+    number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
     if stat.S_ISCHR(found.st_mode):
-        return f"device {os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
-    return _KINDS.get(stat.S_IFMT(found.st_mode), "of an unknown kind")
+        return f"device {number}"
+    return f"block device {number}" if stat.S_ISBLK(found.st_mode) else ""
 
 
 def _has_no_content(fd: int, size_bytes: int) -> bool:

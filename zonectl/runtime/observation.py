@@ -12,18 +12,41 @@ from typing import TYPE_CHECKING
 from zonectl.cgroups import standing as group_files
 from zonectl.errors import SyscallError, ZonectlError
 from zonectl.kernel import proc, process, ptrace
+from zonectl.model import limits
 from zonectl.model.audit import Attributes, Connection, Credentials, Filter, Observed
 from zonectl.namespaces import standing
+from zonectl.namespaces.steps.nodes import MakeNodes
 from zonectl.network import standing as port
 from zonectl.runtime.status import open_init, require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    from zonectl.model.limits import Limit
     from zonectl.planning import ZonePlan
     from zonectl.runtime.context import Context
 
 SECCOMP_MODE_FILTER = 2
+
+_LIMITS = {
+    "cpu": "Max cpu time",
+    "fsize": "Max file size",
+    "data": "Max data size",
+    "stack": "Max stack size",
+    "core": "Max core file size",
+    "rss": "Max resident set",
+    "nproc": "Max processes",
+    "nofile": "Max open files",
+    "memlock": "Max locked memory",
+    "as": "Max address space",
+    "locks": "Max file locks",
+    "sigpending": "Max pending signals",
+    "msgqueue": "Max msgqueue size",
+    "nice": "Max nice priority",
+    "rtprio": "Max realtime priority",
+    "rttime": "Max realtime timeout",
+}
+"""What the kernel calls them in /proc/PID/limits (fs/proc/base.c)."""
 
 
 def observe(context: Context, name: str, plan: ZonePlan, *, paths: Iterable[str]) -> Observed:
@@ -68,6 +91,8 @@ def _observe(pid: int, plan: ZonePlan, paths: Iterable[str]) -> Observed:
         shared=frozenset(kind for kind, inode in theirs.items() if ours.get(kind) == inode),
         group=proc.cgroup_of(pid) or "",
         settings=group_files.settings(plan.before),
+        devices=group_files.device_filter(plan.before),
+        nodes=_nodes(plan),
         standings=standing.standings(pid, paths),
     )
 
@@ -108,11 +133,32 @@ def _filter(pid: int, fields: dict[str, str]) -> Filter:
 
 
 def _attributes(pid: int, fields: dict[str, str]) -> Attributes:
-    limits = proc.resource_limits(pid)
     return Attributes(
         umask=int(fields["Umask"], 8),
         oom_score_adj=int(proc.read(pid, "oom_score_adj") or 0),
         nice=proc.nice(pid) or 0,
-        affinity=fields["Cpus_allowed_list"],
-        limits=tuple((name, *values) for name, values in limits.items()),
+        policy=os.sched_getscheduler(pid),
+        affinity=frozenset(os.sched_getaffinity(pid)),
+        limits=tuple(_limits(pid)),
     )
+
+
+def _limits(pid: int) -> Iterator[tuple[str, Limit]]:
+    found = proc.resource_limits(pid)
+    for name, words in _LIMITS.items():
+        if words in found:
+            soft, hard = (limits.UNLIMITED if part is None else part for part in found[words])
+            yield name, limits.Limit(soft, hard)
+
+
+def _nodes(plan: ZonePlan) -> tuple[tuple[str, str], ...]:
+    """Where devices of the host are to be in the zone, and what each is here now, "" for what is gone."""
+    made = (node for step in plan.trees if isinstance(step, MakeNodes) for node in step.nodes)
+    return tuple((node.target, _device(node.path)) for node in made)
+
+
+def _device(path: str) -> str:
+    try:
+        return standing.device(os.stat(path))
+    except OSError:
+        return ""

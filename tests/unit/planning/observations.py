@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zonectl.cgroups.steps.kinds import WriteDeviceLimit, WriteLimit
-from zonectl.model.audit import Attributes, Connection, Credentials, Filter, Observed, Standing
-from zonectl.planning.audit import masks, mounts
+from zonectl.cgroups.steps.kinds import FilterDevices, WriteDeviceLimit, WriteLimit
+from zonectl.model.audit import Attributes, Connection, Credentials, DeviceFilter, Filter, Observed, Standing
+from zonectl.model.config import Scheduler
+from zonectl.model.devices import NODES
+from zonectl.namespaces.steps.nodes import MakeNodes
+from zonectl.planning.audit import devices, masks, mounts
 from zonectl.planning.audit.namespaces import ALWAYS_OWN, KINDS
 
 if TYPE_CHECKING:
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from zonectl.planning import ZonePlan
 
 FIRST = 1_000_000
+_POLICIES = {Scheduler.OTHER: 0, Scheduler.BATCH: 3, Scheduler.IDLE: 5, Scheduler.INHERIT: 1}
 
 
 def as_declared(config: ZoneConfig, plan: ZonePlan) -> Observed:
@@ -23,7 +27,14 @@ def as_declared(config: ZoneConfig, plan: ZonePlan) -> Observed:
         pid=4711,
         credentials=_credentials(plan),
         filter=_filter(plan),
-        attributes=Attributes(umask=plan.restrict.umask, oom_score_adj=0, nice=0, affinity="0-3", limits=()),
+        attributes=Attributes(
+            umask=plan.restrict.umask,
+            oom_score_adj=plan.rank.oom_score_adj or 0,
+            nice=plan.rank.nice or 0,
+            policy=_POLICIES[plan.rank.scheduler],
+            affinity=frozenset(plan.rank.cpus or range(4)),
+            limits=tuple((ceiling.name, ceiling.limit) for ceiling in plan.restrict.limits),
+        ),
         kinds=frozenset(KINDS),
         shared=frozenset(KINDS) - own,
         group=f"/{plan.cgroup}",
@@ -31,6 +42,8 @@ def as_declared(config: ZoneConfig, plan: ZonePlan) -> Observed:
             _setting(step) for step in plan.before if isinstance(step, WriteLimit | WriteDeviceLimit)
         ),
         standings=_standings(config, plan),
+        nodes=_nodes(plan),
+        devices=_devices(plan),
         connection=_connection(plan),
     )
 
@@ -65,7 +78,8 @@ def _setting(step: WriteLimit | WriteDeviceLimit) -> tuple[str, str]:
 
 
 def _standings(config: ZoneConfig, plan: ZonePlan) -> tuple[Standing, ...]:
-    nodes = {f"/dev/{name}": f"device {number}" for name, number in mounts.NUMBERS.items()}
+    usual = {f"/dev/{name}": "device {}:{}".format(*number) for name, number in NODES.items()}
+    nodes = {**usual, **dict(_nodes(plan))}
     expected = mounts.expected(config, plan)
     return (
         *(
@@ -78,12 +92,22 @@ def _standings(config: ZoneConfig, plan: ZonePlan) -> tuple[Standing, ...]:
             )
             for path, wanted in expected.items()
         ),
-        *(Standing(path=path, kind=nodes[path]) for path in mounts.paths(config, plan) if path in nodes),
+        *(Standing(path=path, kind=nodes[path]) for path in devices.paths(plan)),
         *(
             Standing(path=path, mounted=True, options=frozenset({"ro"}), kind=declared)
             for path, declared in masks.expected(plan)
         ),
     )
+
+
+def _nodes(plan: ZonePlan) -> tuple[tuple[str, str], ...]:
+    made = (node for step in plan.trees if isinstance(step, MakeNodes) for node in step.nodes)
+    return tuple((node.target, "device 10:229") for node in made)
+
+
+def _devices(plan: ZonePlan) -> DeviceFilter | None:
+    filtered = any(isinstance(step, FilterDevices) for step in plan.before)
+    return DeviceFilter(attached=("0123456789abcdef",), wanted="0123456789abcdef") if filtered else None
 
 
 def _connection(plan: ZonePlan) -> Connection | None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tests.unit.planning.observations import as_declared
 from tests.unit.planning.plans import CONFIGS, plan_of
 from zonectl.model import capabilities, seccomp
-from zonectl.model.audit import Connection, Filter, Verdict
+from zonectl.model.audit import Connection, DeviceFilter, Filter, Verdict
 from zonectl.model.config import ResourcesConfig
+from zonectl.model.limits import UNLIMITED, Limit
 from zonectl.planning import audit
 from zonectl.planning.audit import limits
 
@@ -79,6 +80,21 @@ def _connected(**changes: object) -> Change:
     )
 
 
+def _attribute(**changes: object) -> Change:
+    def change(observed: Observed) -> Observed:
+        return replace(observed, attributes=replace(observed.attributes, **changes))  # type: ignore[arg-type]
+
+    return change
+
+
+def _limit(name: str, soft: int, hard: int) -> Change:
+    def change(observed: Observed) -> Observed:
+        limits = {**dict(observed.attributes.limits), name: Limit(soft, hard)}
+        return _attribute(limits=tuple(limits.items()))(observed)
+
+    return change
+
+
 SYS_ADMIN = capabilities.SYS_ADMIN
 DIFFERENCES: list[tuple[str, Change, str, str]] = [
     *(("default", _shared(kind), "namespaces", kind) for kind in audit.namespaces.KINDS),
@@ -106,6 +122,25 @@ DIFFERENCES: list[tuple[str, Change, str, str]] = [
     ("default", _standing("/proc/keys", options=frozenset()), "masks", "/proc/keys"),
     ("default", _standing("/sys/firmware", kind="folder"), "masks", "/sys/firmware"),
     ("default", _standing("/proc/sys", options=frozenset({"nodev"})), "masks", "/proc/sys"),
+    ("default", _attribute(nice=-5), "process", "nice"),
+    ("default", _attribute(oom_score_adj=-1), "process", "oom_score_adj"),
+    ("default", _attribute(policy=1), "process", "scheduler"),
+    ("default", _attribute(policy=77), "process", "scheduler"),
+    ("default", _limit("nofile", 1024, 1 << 20), "process", "limits.nofile"),
+    ("default", _limit("core", 0, UNLIMITED), "process", "limits.core"),
+    (
+        "default",
+        lambda seen: replace(seen, devices=DeviceFilter(attached=(), wanted="a")),
+        "devices",
+        "filter",
+    ),
+    (
+        "default",
+        lambda seen: replace(seen, devices=DeviceFilter(attached=("b",), wanted="a")),
+        "devices",
+        "filter",
+    ),
+    ("default", lambda seen: replace(seen, devices=None), "devices", "filter"),
     ("limits", _setting("memory.max", "max\n"), "limits", "memory.max"),
     ("limits", _setting("memory.max", f"{(512 << 20) + 4096}\n"), "limits", "memory.max"),
     ("limits", _setting("memory.max", f"{256 << 20}\n"), "limits", "memory.max"),
@@ -131,7 +166,11 @@ NARROWER: list[tuple[str, Change, str]] = [
     ("default", _credential(no_new_privs=True), "no_new_privs"),
     ("default", _standing("/scratch", mounted=True), ""),
     ("default", _standing("/dev/shm", options=frozenset({"ro", "nosuid", "nodev"})), "/dev/shm"),
-    ("default", lambda seen: replace(seen, attributes=replace(seen.attributes, umask=0)), "umask"),
+    ("default", _attribute(umask=0), "umask"),
+    ("default", _attribute(nice=19), "nice"),
+    ("default", _attribute(oom_score_adj=1000), "oom_score_adj"),
+    ("default", _limit("nofile", 524_288, 524_288), "limits.nofile"),
+    ("default", _limit("nofile", 64, 64), "limits.nofile"),
 ]
 
 

@@ -10,6 +10,7 @@ from tests.unit.planning.plans import CONFIGS, FACTS, WEB, plan_of
 from zonectl import config
 from zonectl.errors import HostLacks
 from zonectl.model.config import (
+    DeviceConfig,
     MountConfig,
     NamespacesConfig,
     NetworkConfig,
@@ -30,6 +31,8 @@ WAIVED = {
     'root.switch = "chroot"': CONFIGS["chroot"],
     'security.seccomp = "off"': replace(WEB, security=SecurityConfig(seccomp="off")),
     "security.nesting = true": replace(WEB, security=SecurityConfig(nesting=True)),
+    'security.devices = "unfiltered"': replace(WEB, security=SecurityConfig(filter_devices=False)),
+    'device.path = "/dev/fuse"': replace(WEB, devices=(DeviceConfig(path="/dev/fuse"),)),
     "network.isolated = false": replace(WEB, network=NetworkConfig(isolated=False)),
     'security.unmask = ["/proc/kcore"]': replace(WEB, security=SecurityConfig(unmask=("/proc/kcore",))),
     'security.capabilities = ["all"]': replace(WEB, security=SecurityConfig(capabilities=("all",))),
@@ -138,6 +141,7 @@ def test_doctor_tells_which_namespace_cannot_be_made() -> None:
     ("call", "subject", "key"),
     [
         ("seccomp", "SECCOMP_SET_MODE_FILTER", 'security.seccomp = "off"'),
+        ("bpf", "BPF_CGROUP_DEVICE", 'security.devices = "unfiltered"'),
         ("pivot_root", ".", 'root.switch = "chroot"'),
         ("unshare", "flags 0x80", 'namespaces.time = "host"'),
         ("unshare", "flags 0x20000", None),

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zonectl.planning.audit import attributes, filters, identity, limits, masks, mounts, namespaces, network
+from zonectl.planning.audit import (
+    attributes,
+    devices,
+    filters,
+    identity,
+    limits,
+    masks,
+    mounts,
+    namespaces,
+    network,
+)
 
 if TYPE_CHECKING:
     from zonectl.model.audit import Finding, Observed
@@ -18,7 +28,7 @@ if TYPE_CHECKING:
 
 def paths(config: ZoneConfig, plan: ZonePlan) -> tuple[str, ...]:
     """The places in the zone's root that `findings` wants to know of."""
-    return (*mounts.paths(config, plan), *masks.paths(plan))
+    return (*mounts.paths(config, plan), *masks.paths(plan), *devices.paths(plan))
 
 
 def findings(config: ZoneConfig, plan: ZonePlan, observed: Observed) -> tuple[Finding, ...]:
@@ -30,6 +40,7 @@ def findings(config: ZoneConfig, plan: ZonePlan, observed: Observed) -> tuple[Fi
         *attributes.findings(plan, observed),
         *mounts.findings(config, plan, observed),
         *masks.findings(plan, observed),
+        *devices.findings(plan, observed),
         *limits.findings(plan, observed),
         *network.findings(plan, observed),
     )

@@ -1,4 +1,4 @@
-"""Which mounts stand where, with which flags, and what is shown at them."""
+"""Which mounts stand where, and with which flags."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ if TYPE_CHECKING:
     from zonectl.planning.plan import ZonePlan
 
 AREA = "mounts"
-DEVICES = "devices"
 _FLAGS = ("ro", "nosuid", "nodev", "noexec")
-NUMBERS = {"null": "1:3", "zero": "1:5", "full": "1:7", "random": "1:8", "urandom": "1:9", "tty": "5:0"}
-"""Of the device nodes that a zone has; Documentation/admin-guide/devices.txt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +35,14 @@ class Mount:
 
 def paths(config: ZoneConfig, plan: ZonePlan) -> tuple[str, ...]:
     """What `findings` wants to know of."""
-    return (*expected(config, plan), *(f"/dev/{name}" for name in _nodes(plan)))
+    return tuple(expected(config, plan))
 
 
 def findings(config: ZoneConfig, plan: ZonePlan, observed: Observed) -> Iterator[Finding]:
-    """Every planned mount with its flags, then every device node."""
+    """Every planned mount with its flags."""
     standings = {standing.path: standing for standing in observed.standings}
     for path, wanted in expected(config, plan).items():
         yield _mount(path, wanted, standings[path])
-    for name in _nodes(plan):
-        standing = standings[f"/dev/{name}"]
-        found = standing.kind or standing.reason
-        yield same(DEVICES, standing.path, declared=f"device {NUMBERS[name]}", found=found)
 
 
 def _mount(path: str, wanted: Mount, standing: Standing) -> Finding:
@@ -70,10 +63,6 @@ def _mount(path: str, wanted: Mount, standing: Standing) -> Finding:
 
 def _words(flags: frozenset[str]) -> str:
     return ",".join(flag for flag in _FLAGS if flag in flags) or "rw"
-
-
-def _nodes(plan: ZonePlan) -> tuple[str, ...]:
-    return tuple(name for step in plan.inside if isinstance(step, MakeDevices) for name in step.nodes)
 
 
 def expected(config: ZoneConfig, plan: ZonePlan) -> dict[str, Mount]:
