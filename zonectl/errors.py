@@ -9,6 +9,7 @@
     ├── Busy                  somebody else holds the zone's lock
     ├── HostLacks             the host cannot do what the zone file asks for
     ├── StoreError            a document or a file of the store is damaged, newer, or cannot be written
+    │   └── Damaged           it is there, can be read, and is not what it should be
     ├── ImageError            an image or archive is refused
     ├── SyscallError          a system call failed
     ├── TimedOut              something did not happen in time
@@ -96,6 +97,10 @@ class HostLacks(ZonectlError):
 
 class StoreError(ZonectlError):
     """A document or file of the store is damaged, newer than this program, or cannot be written."""
+
+
+class Damaged(StoreError):
+    """A document that can be read and is not what it should be: nobody will ever make sense of it."""
 
 
 class ImageError(ZonectlError):

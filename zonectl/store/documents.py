@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import zonectl
-from zonectl.errors import StoreError
+from zonectl.errors import Damaged, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,7 +97,7 @@ def read_text(path: str) -> str | None:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise StoreError(f"{path} is damaged: not UTF-8") from error
+        raise Damaged(f"{path} is damaged: not UTF-8") from error
 
 
 def read_optional(path: str, *, newest: int) -> dict[str, Json] | None:
@@ -212,7 +212,7 @@ def _write_all(fd: int, content: bytes) -> None:
 def _read_all(fd: int, path: str) -> bytes:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
-        raise StoreError(f"{path} is damaged: not a regular file of at most {MAX_BYTES} bytes")
+        raise Damaged(f"{path} is damaged: not a regular file of at most {MAX_BYTES} bytes")
     parts = []
     while part := os.read(fd, max(status.st_size, 4096)):
         parts.append(part)
@@ -223,10 +223,10 @@ def _parse(path: str, text: str, newest: int) -> dict[str, Json]:
     try:
         document: Json = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise StoreError(f"{path} is damaged: {error}") from error
+        raise Damaged(f"{path} is damaged: {error}") from error
     version = document.get("schema_version") if isinstance(document, dict) else None
     if not isinstance(document, dict) or type(version) is not int or version < 1:
-        raise StoreError(f"{path} is damaged: no schema_version")
+        raise Damaged(f"{path} is damaged: no schema_version")
     if version > newest:
         writer = document.get("written_by", "unknown")
         raise StoreError(

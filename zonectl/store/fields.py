@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zonectl.errors import StoreError
+from zonectl.errors import Damaged
 
 if TYPE_CHECKING:
     from zonectl.store.documents import Json
@@ -72,6 +72,6 @@ class Fields:
             raise self.wrong(key, "an object")
         return Fields(self.path, value)
 
-    def wrong(self, key: str, expected: str) -> StoreError:
+    def wrong(self, key: str, expected: str) -> Damaged:
         """The error that the value of `key` is not what was expected."""
-        return StoreError(f"{self.path} is damaged: {key} is not {expected}")
+        return Damaged(f"{self.path} is damaged: {key} is not {expected}")

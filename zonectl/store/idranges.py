@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from zonectl.errors import StoreError
 from zonectl.model.ids import MAX_ID, ZONE_IDS, IdRange
 from zonectl.store import documents
+from zonectl.store.claims import claims
 from zonectl.store.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from zonectl.model.instance import Instance
+    from zonectl.model.record import ZoneRecord
     from zonectl.store.ledger import Parts
     from zonectl.store.paths import Paths
 
@@ -79,7 +82,7 @@ def release(paths: Paths, zone_id: str) -> None:
         Busy: they were locked for too long.
 
     """
-    with _ledger(paths).changing(verb="release", zone=zone_id) as parts:
+    with _ledger(paths).changing(verb="release", zone=zone_id, takes=False) as parts:
         parts.drop(zone_id)
 
 
@@ -108,7 +111,17 @@ def subordinate_ranges(files: Sequence[str] = SUBORDINATE_FILES) -> list[IdRange
 
 
 def _ledger(paths: Paths) -> Ledger:
-    return Ledger(durable=paths.ids_file, volatile=paths.run_ids_file, lock_file=paths.ids_lock, check=_slot)
+    return Ledger(
+        durable=paths.ids_file,
+        volatile=paths.run_ids_file,
+        lock_file=paths.ids_lock,
+        check=_slot,
+        claims=partial(claims, paths, _claimed),
+    )
+
+
+def _claimed(record: ZoneRecord) -> str | None:
+    return str((record.ids.first - BASE) // ZONE_IDS) if record.ids else None
 
 
 def _slot(key: str) -> IdRange:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING, TypeAlias
 
 from zonectl.errors import StoreError
+from zonectl.store.claims import claims
 from zonectl.store.ledger import Ledger
 from zonectl.store.records import Damaged, load_all
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from ipaddress import IPv4Interface, IPv6Interface, IPv6Network
 
+    from zonectl.model.record import ZoneRecord
     from zonectl.store.ledger import Part, Parts
     from zonectl.store.paths import Paths
 
@@ -61,7 +64,7 @@ def release(paths: Paths, zone_id: str) -> None:
         Busy: they were locked for too long.
 
     """
-    with _ledger(paths).changing(verb="release", zone=zone_id) as parts:
+    with _ledger(paths).changing(verb="release", zone=zone_id, takes=False) as parts:
         parts.drop(zone_id)
 
 
@@ -82,7 +85,12 @@ def _ledger(paths: Paths) -> Ledger:
         volatile=paths.run_leases_file,
         lock_file=paths.leases_lock,
         check=ip_address,
+        claims=partial(claims, paths, _claimed),
     )
+
+
+def _claimed(record: ZoneRecord) -> str | None:
+    return str(ip_interface(record.address).ip) if record.address else None
 
 
 def _network(subnet: str) -> Network:

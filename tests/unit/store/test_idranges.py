@@ -81,10 +81,3 @@ def test_subordinate_files_are_read_and_nonsense_skipped(tmp_path: Path) -> None
         IdRange(first=100000),
         IdRange(first=1_000_000_000, count=1),
     ]
-
-
-@pytest.mark.parametrize("held", ['{"x": "0000000a"}', '{"-99999999": "0000000a"}', '{"3": 1}', "[]"])
-def test_a_damaged_file_gives_no_range(paths: Paths, held: str) -> None:
-    Path(paths.ids_file).write_text(f'{{"schema_version": 1, "held": {held}}}')
-    with pytest.raises(StoreError, match="damaged"):
-        allocate(paths, "0000000b")
