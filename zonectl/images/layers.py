@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zonectl.errors import ImageError, StoreError
-from zonectl.images import copy, references, storage
+from zonectl.images import copy, known, references, storage
 from zonectl.images.limits import Limits
 from zonectl.images.reference import Reference, parse
 from zonectl.images.storage import Layer
@@ -18,7 +18,7 @@ from zonectl.images.unpack import opened, unpack
 from zonectl.store.locks import lock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from zonectl.store.paths import Paths
 
@@ -108,6 +108,27 @@ def import_tar(
         return store(paths, temporary, layer, reference=reference)
 
 
+def unpacked_tar(paths: Paths, archive: str) -> Image:
+    """The image of the archive, unpacked only if it has not been before; it gets no reference.
+
+    Raises:
+        ImageError: the archive cannot be read, or is refused.
+        StoreError: it cannot be stored.
+
+    """
+    before = known.digest_of(archive)
+    if (digest := known.find(paths, before)) is not None:
+        with _changing(paths, "use"):
+            if storage.refresh(paths, digest):
+                return _image(paths, (digest,))
+    image = import_tar(paths, archive, None)
+    # Only if the file is now what it was when it was unpacked, does its digest say what became of it.
+    if known.digest_of(archive) == before:
+        with _changing(paths, "import"):
+            known.note(paths, before, image.digest)
+    return image
+
+
 def import_dir(paths: Paths, directory: str, reference: Reference | str) -> Image:
     """Copy the folder as an image of one layer, named by the fingerprint of its tree.
 
@@ -169,10 +190,12 @@ def list_images(paths: Paths) -> list[Listed]:
     return [_listed(paths, text, entry) for text, entry in sorted(references.load(paths).items())]
 
 
-def remove_image(paths: Paths, reference: Reference | str, *, used: Collection[str] = ()) -> None:
+def remove_image(
+    paths: Paths, reference: Reference | str, *, used: Callable[[], Collection[str]] = tuple
+) -> None:
     """Forget the reference, and remove the layers that no other one means.
 
-    `used` are the folders of layers that zones stand on (`ZoneRecord.layers`).
+    `used` gives the folders of layers that zones stand on (`ZoneRecord.layers`), asked for under the store's lock.
 
     Raises:
         ImageError: there is no such image, or a zone stands on a layer that would go.
@@ -184,15 +207,18 @@ def remove_image(paths: Paths, reference: Reference | str, *, used: Collection[s
         text = str(parse(reference) if isinstance(reference, str) else reference)
         left = {name: entry for name, entry in references.load(paths).items() if name != text}
         doomed = set(gone.layers) - {digest for entry in left.values() for digest in entry.layers}
-        if any(storage.layer_dir(paths, digest) in used for digest in doomed):
+        needed = used()
+        if any(storage.layer_dir(paths, digest) in needed for digest in doomed):
             raise ImageError(f"a zone stands on the image {text}", hint="delete the zone first")
         references.save(paths, left)
         for digest in doomed:
             storage.remove(paths, digest)
 
 
-def gc(paths: Paths, *, used: Collection[str], grace_s: float = GRACE_S) -> list[str]:
+def gc(paths: Paths, *, used: Callable[[], Collection[str]], grace_s: float = GRACE_S) -> list[str]:
     """Remove leftovers, and layers with no reference, no zone and an age above `grace_s`; gives their digests.
+
+    `used` is as for `remove_image`.
 
     Raises:
         StoreError: the list of references is damaged, or a layer cannot be removed.
@@ -200,12 +226,13 @@ def gc(paths: Paths, *, used: Collection[str], grace_s: float = GRACE_S) -> list
     """
     with _changing(paths, "gc"):
         storage.sweep(paths)
+        needed = used()
         meant = {digest for entry in references.load(paths).values() for digest in entry.layers}
         doomed = [
             digest
             for digest in storage.list_digests(paths)
             if digest not in meant
-            and storage.layer_dir(paths, digest) not in used
+            and storage.layer_dir(paths, digest) not in needed
             and storage.age_s(paths, digest) > grace_s
         ]
         for digest in doomed:
@@ -253,6 +280,18 @@ def _listed(paths: Paths, text: str, entry: references.Entry) -> Listed:
         entries=sum(note.entries for note in notes),
         created_at=entry.created_at,
     )
+
+
+@contextmanager
+def reading(paths: Paths) -> Iterator[None]:
+    """Have no layer removed meanwhile; any number of readers at once, for moments only.
+
+    Raises:
+        Busy: the store is changed for too long.
+
+    """
+    with lock(paths.images_lock, verb="image use", zone="images", timeout_s=_LOCK_TIMEOUT_S, shared=True):
+        yield
 
 
 @contextmanager

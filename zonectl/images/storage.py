@@ -111,6 +111,15 @@ def commit(paths: Paths, temporary: str, layer: Layer) -> None:
     documents.sync_folder(layers_dir(paths))
 
 
+def refresh(paths: Paths, digest: str) -> bool:
+    """Make the layer young, so that gc leaves it alone; whether it is there at all."""
+    try:
+        os.utime(layer_note(paths, digest))
+    except OSError:
+        return False
+    return os.path.isdir(layer_dir(paths, digest))
+
+
 def describe(path: str) -> str:
     """The fingerprint of the tree in the folder `path`.
 

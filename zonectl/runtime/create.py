@@ -42,13 +42,17 @@ def create(context: Context, config: ZoneConfig, text: str) -> ZoneRecord:
         _make_way(context, name)
         record = replace(begin(config), warnings=refused_or_warned)
         with Undo() as undo:
+            zone_dir = context.paths.zone_dir(name)
+            below = roots.below(context, config, zone_dir)
+            record = replace(record, layers=below)
             undo.callback(discard, context, record)
-            records.save_record(context.paths, record)
+            with roots.kept(context, below):
+                records.save_record(context.paths, record)
             record = allocate(context, config, record)
-            record = replace(record, layers=roots.install(context, config, context.paths.zone_dir(name)))
+            roots.install(config, below, zone_dir)
             filters.keep(context, config, name)
             documents.write_text(context.paths.zone_file(name), text)
-            record = replace(record, installed=True)
+            record = replace(record, layers=roots.stands_on(config, below), installed=True)
             records.save_record(context.paths, record)
             undo.keep()
     return record

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from zonectl.errors import ImageError, StoreError
@@ -13,6 +14,8 @@ from zonectl.model.config import RootMode
 from zonectl.runtime import sparse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from zonectl.model.config import ZoneConfig
     from zonectl.runtime.context import Context
 
@@ -21,16 +24,42 @@ USR_FOLDERS = ("upper-usr", "work-usr")
 COPY = "root"
 
 
-def install(context: Context, config: ZoneConfig, zone_dir: str) -> tuple[str, ...]:
-    """Make what the zone's root needs in `zone_dir`; returns the folders below it, topmost first, absolute.
+@contextmanager
+def kept(context: Context, below: Sequence[str]) -> Iterator[None]:
+    """Have no layer of an image removed while the record that says who stands on `below` is written.
 
     Raises:
-        ImageError: there is no such image, or the archive is refused.
-        StoreError: the folder of `root.path` is not there, or the disk is full.
+        ImageError: one has been removed since it was found.
+        Busy: an import or a removal goes on for too long.
+
+    """
+    store = f"{context.paths.images_dir}/"
+    of_images = [layer for layer in below if layer.startswith(store)]
+    if not of_images:
+        yield
+        return
+    with layers.reading(context.paths):
+        if not all(os.path.isdir(layer) for layer in of_images):
+            raise ImageError("the image has been removed meanwhile", hint="import or build it again")
+        yield
+
+
+def stands_on(config: ZoneConfig, below: tuple[str, ...]) -> tuple[str, ...]:
+    """What of the folders `below` the zone still needs once it is installed: a copy needs none."""
+    return () if config.root.mode is RootMode.COPY else below
+
+
+def install(config: ZoneConfig, below: tuple[str, ...], zone_dir: str) -> None:
+    """Make what the zone's root needs in `zone_dir`, over the folders `below`.
+
+    Raises:
+        ImageError: they cannot be copied.
+        StoreError: the disk is full.
 
     """
     try:
-        below = _layers(context, config, zone_dir)
+        if config.root.host:
+            sparse.build(f"{zone_dir}/{sparse.BASE}")
         if config.root.mode is RootMode.COPY:
             _copy(below, f"{zone_dir}/{COPY}")
         else:
@@ -38,17 +67,23 @@ def install(context: Context, config: ZoneConfig, zone_dir: str) -> tuple[str, .
                 _make_like(f"{zone_dir}/{name}", below[0])
     except OSError as error:
         raise StoreError(f"cannot install the root: {error.strerror or error}") from error
-    return below
 
 
-def _layers(context: Context, config: ZoneConfig, zone_dir: str) -> tuple[str, ...]:
+def below(context: Context, config: ZoneConfig, zone_dir: str) -> tuple[str, ...]:
+    """The folders that the zone's root stands on, topmost first, absolute. An archive is unpacked into the store.
+
+    Raises:
+        ImageError: there is no such image or folder, or the archive is refused.
+        StoreError: it cannot be stored.
+
+    """
     root = config.root
     if root.image is not None:
         return layers.resolve(context.paths, parse(root.image)).layers
     if root.tar is not None:
-        return layers.import_tar(context.paths, root.tar, None).layers
+        return layers.unpacked_tar(context.paths, root.tar).layers
     if root.host:
-        return (sparse.build(f"{zone_dir}/{sparse.BASE}"),)
+        return (f"{zone_dir}/{sparse.BASE}",)
     path = root.path or ""
     if not os.path.isdir(path):
         msg = f"root.path {path} is not a folder"

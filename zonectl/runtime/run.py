@@ -95,11 +95,14 @@ def _install(context: Context, config: ZoneConfig, record: ZoneRecord) -> Zone:
     name = record.name
     records.make_folder(context.paths, name)
     record = allocate(context, config, record)
-    layers = roots.install(context, config, context.paths.zone_dir(name))
-    record = replace(record, layers=layers, installed=True)
+    zone_dir = context.paths.zone_dir(name)
+    below = roots.below(context, config, zone_dir)
+    roots.install(config, below, zone_dir)
+    record = replace(record, layers=roots.stands_on(config, below), installed=True)
     filters.keep(context, config, name, volatile=True)
     documents.write_text(context.paths.zone_file(name), zone_files.dumps(config), volatile=True)
-    records.save_record(context.paths, record)
+    with roots.kept(context, record.layers):
+        records.save_record(context.paths, record)
     return Zone(record=record, config=config)
 
 

@@ -92,4 +92,4 @@ def _forget(cage: Cage) -> None:
     paths = cage.world.context.paths
     for image in layers.list_images(paths):
         layers.remove_image(paths, image.reference)
-    layers.gc(paths, used=(), grace_s=-1)
+    layers.gc(paths, used=tuple, grace_s=-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import gzip
+import json
 import os
 import signal
 import stat
@@ -25,6 +26,7 @@ from zonectl.images import layers, storage, unpack
 from zonectl.images.limits import Limits
 from zonectl.kernel import process
 from zonectl.kernel.ending import kill_and_reap
+from zonectl.store.locks import is_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -261,9 +263,9 @@ def test_two_imports_of_the_same_at_once(paths: Paths, tmp_path: Path) -> None:
 def test_removal_is_refused_while_a_zone_stands_on_a_layer(paths: Paths, tmp_path: Path) -> None:
     image = layers.import_tar(paths, write(tmp_path, pack(file("a"))), "app:1")
     layers.import_tar(paths, write(tmp_path, pack(file("a"))), "app:2")
-    layers.remove_image(paths, "app:2", used=image.layers)
+    layers.remove_image(paths, "app:2", used=lambda: image.layers)
     with pytest.raises(ImageError, match="a zone stands on"):
-        layers.remove_image(paths, "app:1", used=image.layers)
+        layers.remove_image(paths, "app:1", used=lambda: image.layers)
     assert layers.resolve(paths, "app:1") == image
     layers.remove_image(paths, "app:1")
     assert os.listdir(storage.layers_dir(paths)) == []
@@ -275,11 +277,11 @@ def test_gc_keeps_what_is_meant_used_or_young(paths: Paths, tmp_path: Path) -> N
     meant = layers.import_tar(paths, write(tmp_path, pack(file("a"))), "app:1")
     used = layers.import_tar(paths, write(tmp_path, pack(file("b"))), None)
     loose = layers.import_tar(paths, write(tmp_path, pack(file("c"))), None)
-    assert layers.gc(paths, used=used.layers) == []
-    assert layers.gc(paths, used=used.layers, grace_s=-1) == [loose.digest]
+    assert layers.gc(paths, used=lambda: used.layers) == []
+    assert layers.gc(paths, used=lambda: used.layers, grace_s=-1) == [loose.digest]
     assert os.path.isdir(meant.layers[0])
     assert os.path.isdir(used.layers[0])
-    assert layers.gc(paths, used=used.layers, grace_s=-1) == []
+    assert layers.gc(paths, used=lambda: used.layers, grace_s=-1) == []
 
 
 def test_damage_is_found_by_verify_and_by_resolve(paths: Paths, tmp_path: Path) -> None:
@@ -311,3 +313,46 @@ def test_a_signal_during_an_import_leaves_no_child(paths: Paths, tmp_path: Path)
 
 def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_an_archive_is_unpacked_once(paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = write(tmp_path, gzip.compress(pack(file("a"))))
+    first = layers.unpacked_tar(paths, archive)
+    with monkeypatch.context() as patched:
+        patched.setattr(layers, "import_tar", lambda *_: pytest.fail("unpacked again"))
+        assert layers.unpacked_tar(paths, archive) == first
+        assert layers.unpacked_tar(paths, write(tmp_path, Path(archive).read_bytes(), "moved.tar")) == first
+    second = layers.unpacked_tar(paths, write(tmp_path, pack(file("b"))))
+    assert second != first, "another content under the same name"
+    layers.gc(paths, used=lambda: second.layers, grace_s=-1)
+    assert layers.unpacked_tar(paths, str(tmp_path / "moved.tar")) == first, (
+        "unpacked again where it was removed"
+    )
+    assert layers.verify(paths) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["{", '{"schema_version": 1, "archives": {"x": 1}}', '{"schema_version": 1, "archives": []}']
+)
+def test_a_damaged_note_of_archives_costs_time_alone(paths: Paths, tmp_path: Path, text: str) -> None:
+    archive = write(tmp_path, pack(file("a")))
+    first = layers.unpacked_tar(paths, archive)
+    Path(paths.images_dir, "known.json").write_text(text)
+    assert layers.unpacked_tar(paths, archive) == first
+    assert json.loads(Path(paths.images_dir, "known.json").read_text())["archives"]
+
+
+def test_what_zones_use_is_asked_for_under_the_lock(paths: Paths, tmp_path: Path) -> None:
+    """Else a zone that is recorded between the question and the removal stands on nothing."""
+    layers.import_tar(paths, write(tmp_path, pack(file("a"))), "app:1")
+    seen: list[bool] = []
+
+    def used() -> tuple[str, ...]:
+        seen.append(is_held(paths.images_lock))
+        return ()
+
+    layers.gc(paths, used=used)
+    layers.remove_image(paths, "app:1", used=used)
+    assert seen == [True, True]
+    with layers.reading(paths):
+        assert is_held(paths.images_lock) is False, "readers do not keep each other out"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from zonectl.cli import failure, question, table, values
@@ -223,17 +224,18 @@ def _remove(options: Namespace, setting: Setting) -> int:
 
     if not options.force:
         question.confirm("remove", options.names)
-    used = _used(setting)
     batch = Batch(debug=setting.debug)
     for name in dict.fromkeys(options.names):
-        batch.each([name], lambda name: layers.remove_image(setting.paths, name, used=used))
+        batch.each(
+            [name], lambda name: layers.remove_image(setting.paths, name, used=partial(_used, setting))
+        )
     return batch.worst
 
 
 def _prune(setting: Setting) -> int:
     from zonectl.images import layers
 
-    for layer in layers.gc(setting.paths, used=_used(setting)):
+    for layer in layers.gc(setting.paths, used=partial(_used, setting)):
         print(layer[:_DIGEST_SHOWN])
     return 0
 
@@ -250,6 +252,8 @@ def _used(setting: Setting) -> set[str]:
     found: set[str] = set()
     for zone in records.load_all(setting.paths):
         if isinstance(zone, records.Damaged):
+            if records.is_of_a_run(setting.paths, zone.name) and not os.path.lexists(zone.path):
+                continue  # about to be recorded; it will see that its image is there still
             message = f"its record is damaged, so nobody knows which image it stands on: {zone.reason}"
             raise StoreError(message, zone=zone.name, hint=f"zonectl delete -f {zone.name}")
         found.update(zone.layers)
