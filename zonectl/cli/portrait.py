@@ -99,14 +99,12 @@ def take(context: Context, name: str) -> Portrait:
 
 
 def _status(context: Context, name: str) -> ZoneStatus:
-    from zonectl.runtime.status import ZoneStatus, status
+    from zonectl.runtime.status import damaged_status, status
 
     try:
         return status(context, name)
     except StoreError as error:
-        return ZoneStatus(
-            name=name, state=ZoneState.INCOMPLETE, record=None, live=None, last=None, damaged=error.message
-        )
+        return damaged_status(context, name, error.message)
 
 
 def _config(context: Context, name: str) -> ZoneConfig | None:

@@ -98,10 +98,10 @@ def release(context: Context, zone_id: ZoneId) -> None:
 def owners(context: Context) -> set[str] | None:
     """The ids of the zones that there are; None while one cannot be known, for its record is damaged."""
     found = records.load_all(context.paths)
-    if any(isinstance(zone, records.Damaged) and zones.derived_id(zone.name) is None for zone in found):
+    if any(isinstance(zone, records.Damaged) and zones.run_id(context, zone.name) is None for zone in found):
         return None
-    derived = {zone_id for name in records.list_names(context.paths) if (zone_id := zones.derived_id(name))}
-    return {zone.id for zone in found if not isinstance(zone, records.Damaged)} | derived
+    runs = {zone_id for name in records.list_names(context.paths) if (zone_id := zones.run_id(context, name))}
+    return {zone.id for zone in found if not isinstance(zone, records.Damaged)} | runs
 
 
 def _holdings(context: Context) -> Iterator[Holding]:

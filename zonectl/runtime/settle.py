@@ -121,11 +121,11 @@ def left_behind(context: Context, name: str) -> str:
     if is_held(context.paths.lock_file(name)):
         return ""
     live = alive(context, name)
-    derived = zones.derived_id(name) is not None
+    is_run = zones.run_id(context, name) is not None
     if live is not None:
         return "killed run" if _is_orphan(context, name) else ""
     if is_unborn(context, name):
-        return "killed run" if derived else "folder of no zone"
+        return "killed run" if is_run else "folder of no zone"
     record = _unrecorded(context, name) or records.load_record(context.paths, name)
     if record.ephemeral:
         return "killed run"
@@ -162,7 +162,7 @@ def _recover(context: Context, name: str, *, timeout_s: float) -> None:
         live = alive(context, name)
         if live is not None and not _is_orphan(context, name):
             return
-        if is_unborn(context, name) and zones.derived_id(name) is None:
+        if is_unborn(context, name) and zones.run_id(context, name) is None:
             discard_damaged(context, name)
             return
         record = _unrecorded(context, name) or records.load_record(context.paths, name)
@@ -194,7 +194,7 @@ def _end(live: LiveNote) -> None:
 
 def _unrecorded(context: Context, name: str) -> ZoneRecord | None:
     """What is known of a run that was killed before its record was written: its name holds its id."""
-    zone_id = zones.derived_id(name)
+    zone_id = zones.run_id(context, name)
     if zone_id is None or os.path.lexists(context.paths.record_file(name)):
         return None
     return ZoneRecord(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
-from zonectl.errors import StateError, SyscallError
+from zonectl.errors import StateError, StoreError, SyscallError
 from zonectl.kernel import proc, process
 from zonectl.model.instance import zone_cgroup
 from zonectl.model.state import ZoneState, allows, helpful_verb
@@ -86,17 +87,21 @@ def open_init(live: LiveNote) -> int | None:
 def _status(context: Context, found: ZoneRecord | Damaged) -> ZoneStatus:
     last = records.load_last(context.paths, found.name)
     if isinstance(found, Damaged):
-        return ZoneStatus(
-            name=found.name,
-            state=ZoneState.INCOMPLETE,
-            record=None,
-            live=None,
-            last=last,
-            damaged=found.reason,
-        )
+        return damaged_status(context, found.name, found.reason, last=last)
     live = alive(context, found.name)
     state = _state(context, found, live)
     return ZoneStatus(name=found.name, state=state, record=found, live=live, last=last)
+
+
+def damaged_status(context: Context, name: str, reason: str, *, last: LastExit | None = None) -> ZoneStatus:
+    """The status of a zone whose record cannot be read, for `reason`: its processes may be there all the same."""
+    live = None
+    with suppress(StoreError):
+        live = alive(context, name)
+    state = ZoneState.INCOMPLETE
+    if live is not None:
+        state = ZoneState.READY if live.parked else ZoneState.RUNNING
+    return ZoneStatus(name=name, state=state, record=None, live=live, last=last, damaged=reason)
 
 
 def alive(context: Context, name: str) -> LiveNote | None:

@@ -114,8 +114,13 @@ def derived_name(name: ZoneName, zone_id: ZoneId) -> ZoneName:
     return ZoneName(f"{name[: 62 - len(zone_id)]}-{zone_id}")
 
 
+def run_id(context: Context, name: str) -> ZoneId | None:
+    """The id of the run that the folder of `name` was made for, also before its record is there; None for no run's."""
+    return derived_id(name) if records.is_of_a_run(context.paths, name) else None
+
+
 def derived_id(name: str) -> ZoneId | None:
-    """The id that a derived name ends in, if it is one."""
+    """The id that a derived name ends in, if it is one; a zone file may bear such a name as well."""
     tail = name.rpartition("-")[2]
     return ZoneId(tail) if ZONE_ID.match(tail) and tail != name else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import asdict, dataclass
 from ipaddress import ip_interface
 from typing import TYPE_CHECKING
@@ -17,6 +18,11 @@ from zonectl.store.paths import FOLDER_MODE
 
 if TYPE_CHECKING:
     from zonectl.store.paths import Paths
+
+
+_OF_A_RUN = FOLDER_MODE | stat.S_ISVTX
+"""The mode of a run's folder. Until there is a record nothing else tells it from a zone that has lost its own; the
+sticky bit changes nothing for a folder that root alone may enter, and costs no call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +93,15 @@ def make_folder(paths: Paths, name: str) -> None:
         StoreError: it cannot be made.
 
     """
-    _make_folder(paths.zone_dir(name))
+    _make_folder(paths.zone_dir(name), _OF_A_RUN)
+
+
+def is_of_a_run(paths: Paths, name: str) -> bool:
+    """Whether the zone's folder was made for a run, whatever is in it by now."""
+    try:
+        return bool(os.lstat(paths.zone_dir(name)).st_mode & stat.S_ISVTX)
+    except OSError:
+        return False
 
 
 def load_record(paths: Paths, name: str) -> ZoneRecord:
@@ -169,9 +183,9 @@ def _document(kept: ZoneRecord | LiveNote | LastExit) -> dict[str, object]:
     return {"schema_version": SCHEMA_VERSION, **asdict(kept)}
 
 
-def _make_folder(path: str) -> bool:
+def _make_folder(path: str, mode: int = FOLDER_MODE) -> bool:
     try:
-        os.makedirs(path, FOLDER_MODE)
+        os.makedirs(path, mode)
     except FileExistsError:
         return False
     except OSError as error:

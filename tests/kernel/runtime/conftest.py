@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +25,8 @@ def busybox_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def world(tmp_path: Path, busybox_root: Path) -> Iterator[World]:
     """An instance of the test's own, gone with all of its zones in the end."""
-    (tmp_path / "root").symlink_to(busybox_root)
+    # No link to it: the kernel would name it otherwise than the plan does.
+    shutil.copytree(busybox_root, tmp_path / "root", symlinks=True, copy_function=os.link)
     made = World(folder=tmp_path, number=next(_NUMBERS))
     made.context.paths.ensure()
     before = made.footprint()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -45,7 +46,7 @@ def _give_back(world: World) -> None:
 
 
 def _root_gone(world: World) -> None:
-    (world.folder / "root").unlink()
+    shutil.rmtree(world.folder / "root")
 
 
 def _nothing(_world: World) -> None:

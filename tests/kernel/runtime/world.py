@@ -184,8 +184,8 @@ class World:
 
     @property
     def root(self) -> Path:
-        """The root that zones stand on, as the kernel names it."""
-        return (self.folder / "root").resolve()
+        """The root that zones stand on."""
+        return self.folder / "root"
 
     @property
     def bridge(self) -> str:

@@ -1,0 +1,100 @@
+"""What is damaged, half made or gone meanwhile: named, worked around, or mended, and nobody else's."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.kernel.runtime.world import REQUIRED, World
+from zonectl.cli.verbs import image as image_verb
+from zonectl.errors import ImageError
+from zonectl.images import layers
+from zonectl.model.state import ZoneState
+from zonectl.runtime import roots
+from zonectl.runtime.delete import delete
+from zonectl.runtime.remains import owners
+from zonectl.runtime.settle import recover
+from zonectl.runtime.start import start
+from zonectl.runtime.status import statuses
+from zonectl.store import records
+
+pytestmark = pytest.mark.requires(*REQUIRED)
+
+
+def test_a_zone_that_is_named_like_a_run_is_none(world: World) -> None:
+    """A zone file may name its zone so, and one that has lost its record still has its files."""
+    name = "web-0123abcd"
+    world.create(name=name)
+    os.unlink(world.context.paths.record_file(name))
+    (failed,) = recover(world.context)
+    assert failed.zone == name
+    assert Path(world.context.paths.zone_file(name)).exists()
+    assert owners(world.context) is None, "what it holds is not known"
+    delete(world.context, name, force=True)
+
+
+def test_the_folder_of_a_killed_run_is_known_without_a_record(world: World) -> None:
+    name = "web-0123abcd"
+    records.make_folder(world.context.paths, name)
+    os.mkdir(f"{world.context.paths.zone_dir(name)}/upper")
+    assert owners(world.context) == {"0123abcd"}
+    assert recover(world.context) == []
+    assert records.list_names(world.context.paths) == []
+
+
+def test_a_damaged_record_hides_no_process(world: World) -> None:
+    world.started()
+    live = world.live()
+    Path(world.context.paths.record_file("web")).write_text("{")
+    (found,) = statuses(world.context)
+    assert (found.state, found.live, found.record) == (ZoneState.RUNNING, live, None)
+    assert found.damaged
+    delete(world.context, "web", force=True)
+    assert statuses(world.context) == []
+
+
+@pytest.mark.parametrize("ledger", ["ids_file", "leases_file"])
+def test_a_damaged_ledger_keeps_nobody_from_working(world: World, ledger: str) -> None:
+    first = world.create()
+    Path(getattr(world.context.paths, ledger)).write_text("{")
+    second = world.create(name="other")
+    assert first.ids != second.ids
+    Path(getattr(world.context.paths, ledger)).write_text("{")
+    for name in ("web", "other"):
+        delete(world.context, name)
+    aside = [path for path in Path(world.context.paths.root).iterdir() if ".damaged-" in path.name]
+    assert aside
+    for path in aside:
+        path.unlink()
+
+
+def test_a_copy_does_not_stand_on_its_image(world: World) -> None:
+    paths = world.context.paths
+    layers.import_dir(paths, str(world.root), "base")
+    setting: Any = SimpleNamespace(paths=paths)
+    used = partial(image_verb._used, setting)
+    world.create(root='image = "base"\nmode = "copy"')
+    layers.remove_image(paths, "base", used=used)
+    start(world.context, "web")
+    assert world.execute("true").exit_status.code == 0
+    layers.import_dir(paths, str(world.root), "base")
+    world.create(name="thin", root='image = "base"')
+    with pytest.raises(ImageError, match="a zone stands on the image"):
+        layers.remove_image(paths, "base", used=used)
+    delete(world.context, "thin")
+    delete(world.context, "web", force=True)
+    layers.remove_image(paths, "base", used=used)
+
+
+def test_an_image_that_goes_while_a_zone_is_made_is_missed(world: World) -> None:
+    """Found, removed, recorded: the zone would stand on nothing."""
+    paths = world.context.paths
+    image = layers.import_dir(paths, str(world.root), "base")
+    layers.remove_image(paths, "base")
+    with pytest.raises(ImageError, match="removed meanwhile"), roots.kept(world.context, image.layers):
+        pytest.fail("recorded all the same")
