@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from zonectl.cgroups.limits import Lack
     from zonectl.cgroups.setting import Setting
     from zonectl.cgroups.steps.kinds import CgroupStep
-    from zonectl.model.config import ResourcesConfig
+    from zonectl.model.config import ResourcesConfig, ZoneConfig
     from zonectl.model.facts import CgroupFacts
 
 PAYLOAD = "payload"
