@@ -301,6 +301,9 @@ def test_a_waiver_is_shown_and_is_no_difference(z: Zonectl, key: str) -> None:
     assert [each["key"] for each in found["waived"]] == [key]
     text = z("show", "--security", "a").out
     assert re.search(rf"^  {re.escape(key)} ", text, re.MULTILINE)
+    name = key.partition(" ")[0]
+    assert z("list", "-v", "--no-headers", "a").lines[0].split()[-1] == name
+    assert z.show("a")["waived"] == [name]
 
 
 def test_for_people(z: Zonectl) -> None:
@@ -335,3 +338,24 @@ def test_a_paused_zone_is_audited(z: Zonectl) -> None:
     zone = start(z)
     z("pause", "a")
     assert zone.audit(code=0)["holds"]
+
+
+def test_names_that_the_zone_chooses_drive_no_terminal(z: Zonectl) -> None:
+    z.define("a", r"""
+        group=$(printf '/sys/fs/cgroup/\033[2J\014Seccomp:\0110')
+        mkdir "$group" && echo 1 >"$group/cgroup.procs"
+        printf '\033]0;x\007\014CapBnd: 0' >/proc/1/comm
+        echo done; while :; do sleep 1 & wait $!; done""")  # fmt: skip
+    z("start", "a")
+    until(lambda: "done" in z("logs", "a").out)
+    text = z("show", "--security", "a").out
+    assert r"/\x1b[2J\x0cSeccomp:\x090" in text
+    assert not {"\x1b", "\x07", "\x0c"} & set(text)
+    assert Zone(z).audit(code=0)["holds"]
+
+
+def test_a_zone_that_covers_proc_itself(z: Zonectl) -> None:
+    zone = start(z, tables='[security]\ncapabilities = ["default", "sys_admin"]')
+    assert zone.audit(code=0)["holds"]
+    z.exec("a", "mount", "-t", "tmpfs", "none", "/proc")
+    assert differing(zone.audit(code=1)) == ["mounts: /proc"]
