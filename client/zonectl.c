@@ -26,7 +26,7 @@
 
 #include "config.h"
 
-enum { HEADER_BYTES = 8, MAX_BODY_BYTES = 16 << 20, MOST_DESCRIPTORS = 8, BROKEN_OFF = 1, FOREGROUND_FAILURE = 125 };
+enum { HEADER_BYTES = 8, MAX_BODY_BYTES = 16 << 20, MOST_DESCRIPTORS = 8, BROKEN_OFF = 1, WRONG_USE = 2, FOREGROUND_FAILURE = 125 };
 
 static const char *const warm[] = {WARM, NULL};
 static const char *const foreground[] = {FOREGROUND, NULL};
@@ -38,9 +38,24 @@ static bool in_foreground;
 static bool welcome;
 static sigset_t mask_before;
 
+/* The interpreter aborts over a folder before any of our code runs. */
+static void refuse_folders(void)
+{
+    static const char *const names[] = {"input", "output", "error"};
+    struct stat found;
+
+    for (int fd = 0; fd < 3; fd++) {
+        if (fstat(fd, &found) || !S_ISDIR(found.st_mode))
+            continue;
+        dprintf(2, "zonectl: standard %s is a directory\n  give a file, a pipe or /dev/null\n", names[fd]);
+        _exit(in_foreground ? FOREGROUND_FAILURE : WRONG_USE);
+    }
+}
+
 /* The client in Python, which begins anew. */
 static _Noreturn void leave_it_to_python(void)
 {
+    refuse_folders();
     sigprocmask(SIG_SETMASK, &mask_before, NULL);
     execv(LAUNCHER, arguments);
     dprintf(2, "zonectl: cannot execute %s: %s\n", LAUNCHER, strerror(errno));
@@ -342,9 +357,9 @@ int main(int argc, char **argv)
     arguments = argv;
     sigprocmask(SIG_SETMASK, NULL, &mask_before);
     run = argv[0] ? run_root(argv + 1, &verb) : NULL;
+    in_foreground = verb && is_one_of(verb, foreground);
     if (!run || !verb || !is_one_of(verb, warm) || geteuid() != 0 || !streams_are_plain())
         leave_it_to_python();
-    in_foreground = is_one_of(verb, foreground);
     sock = connected(run);
     if (sock < 0)
         leave_it_to_python();

@@ -183,3 +183,22 @@ def test_both_clients_agree_on_what_goes_to_zoned() -> None:
 def test_a_path_that_c_could_misread_is_refused(launcher: str) -> None:
     with pytest.raises(ValueError, match="not for a C program"):
         accelerator.config(launcher, "1")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(["list"], 2), (["plan", "x.toml"], 2), (["exec", "web", "--", "true"], 125)]
+)
+@pytest.mark.parametrize(("stream", "name"), [(0, "input"), (1, "output")])
+def test_a_folder_for_a_stream_is_refused_before_python_aborts(
+    client: str, words: list[str], code: int, stream: int, name: str
+) -> None:
+    folder = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    streams: dict[str, int] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    streams["stdin" if stream == 0 else "stdout"] = folder
+    environment = {"PATH": os.environ["PATH"], "ZONECTL_RUN": "/nonexistent"}
+    done = subprocess.run(  # type: ignore[call-overload]
+        [client, *words], check=False, env=environment, stderr=subprocess.PIPE, text=True, **streams
+    )
+    os.close(folder)
+    assert done.returncode == code
+    assert done.stderr == f"zonectl: standard {name} is a directory\n  give a file, a pipe or /dev/null\n"
