@@ -56,6 +56,7 @@ VERBS: dict[str, Verb] = {
     "plan": Verb(_DESCRIBE, "show every step of a start, without taking any"),
     "create": Verb(_DESCRIBE, "create zones from their files", privileged=True),
     "delete": Verb(_DESCRIBE, "delete zones and their files", privileged=True),
+    "learn": Verb(_DESCRIBE, "find out what a workload needs, by taking away", privileged=True),
     "image": Verb(_DESCRIBE, "build, import, list, verify and remove images"),
     "run": Verb(_RUN, "run a program in a zone that is gone afterwards", privileged=True, foreground=True),
     "ready": Verb(_RUN, "bring the platform of zones up, with no program in it yet", privileged=True),

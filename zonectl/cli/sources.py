@@ -39,6 +39,19 @@ def add_set(parser: ArgumentParser) -> None:
     )
 
 
+def add_volume(parser: ArgumentParser) -> None:
+    """Declare `-v`."""
+    parser.add_argument(
+        "-v",
+        "--volume",
+        metavar="SRC:DST[:ro]",
+        action="append",
+        default=[],
+        type=values.volume,
+        help="mount the host's SRC at DST",
+    )
+
+
 def load(source: str, changes: Sequence[str], *, command: Sequence[str] = ()) -> ZoneConfig:
     """The zone of a file, or one of an image, with the changes of `--set`, and with `command` in place of its own.
 

@@ -28,15 +28,7 @@ def arguments(parser: ArgumentParser) -> None:
     """Declare what the verb takes."""
     streams.add_terminal(parser)
     streams.add_env(parser)
-    parser.add_argument(
-        "-v",
-        "--volume",
-        metavar="SRC:DST[:ro]",
-        action="append",
-        default=[],
-        type=values.volume,
-        help="mount the host's SRC at DST",
-    )
+    sources.add_volume(parser)
     sources.add_set(parser)
     parser.add_argument(
         "--name", metavar="NAME", type=values.zone, help="what the zone's name begins with; an id follows"

@@ -99,6 +99,12 @@ def spared(permission: Permission) -> bool:
     return permission.name in _GIVING_UP | _OF_THE_KERNEL
 
 
+def nests(permission: Permission) -> bool:
+    """Whether a zone needs `nesting` for it: a namespace is made or entered."""
+    by_flags = permission.name in {"clone", "unshare"} and bool(permission.value)
+    return by_flags or permission.name in {"clone3", "setns"}
+
+
 def telling(architecture: Architecture) -> dict[Place, tuple[int, int]]:
     """TELLING by architecture and number."""
     numbers = architecture.numbers

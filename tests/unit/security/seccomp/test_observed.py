@@ -83,6 +83,27 @@ def test_calls_that_no_profile_can_allow_are_told() -> None:
     )
 
 
+def test_what_gives_rights_up_or_returns_from_a_signal_is_spared() -> None:
+    spared = [
+        Permission("setresuid"),
+        Permission("prctl", 38),
+        Permission("rt_sigreturn"),
+        Permission("capset"),
+    ]
+    assert all(map(observed.spared, spared))
+    assert not any(
+        map(observed.spared, [Permission("read"), Permission("prctl", 15), Permission("exit_group")])
+    )
+
+
+def test_namespaces_need_nesting() -> None:
+    needing = [Permission("unshare", 0x20000), Permission("clone", 0x10000000), Permission("setns", 0)]
+    assert all(map(observed.nests, needing))
+    assert not any(
+        map(observed.nests, [Permission("clone", 0), Permission("unshare", 0), Permission("read")])
+    )
+
+
 @pytest.mark.parametrize("architecture", [X86_64, AARCH64], ids=lambda known: known.name)
 def test_every_call_of_which_an_argument_is_noted_is_one(architecture: Architecture) -> None:
     assert len(observed.telling(architecture)) >= len(TELLING) - 1
