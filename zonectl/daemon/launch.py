@@ -19,7 +19,6 @@ _LONGEST_SOCKET_PATH = 100
 _SIGNALS = tuple(n for n in range(1, 65) if n not in {9, 19, 32, 33})
 """All but SIGKILL and SIGSTOP, which have no other, and those of the C library."""
 
-_SPARE = 100
 _GONE = (2, 111)  # ENOENT, ECONNREFUSED: nobody listens
 _ENVIRONMENT = {
     b"PATH": b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -114,27 +113,31 @@ class Start:
     def _spawn(self, lock: int, ready: int) -> int:
         call = self._call
         argv = (*self._program, "--root", call.root, "--run", call.run, "zoned", "start", "3", "4")
-        # Not onto 3 and 4 at once: either may be the other's number.
+        # Not onto 3 and 4 at once: either may be the other's number. Low numbers: few may be allowed (RLIMIT_NOFILE).
+        one, other = [fd for fd in range(5, 9) if fd not in {lock, ready}][:2]
         actions = [
-            (posix.POSIX_SPAWN_DUP2, lock, _SPARE),
-            (posix.POSIX_SPAWN_DUP2, ready, _SPARE + 1),
-            (posix.POSIX_SPAWN_DUP2, _SPARE, 3),
-            (posix.POSIX_SPAWN_DUP2, _SPARE + 1, 4),
-            (posix.POSIX_SPAWN_CLOSE, _SPARE),
-            (posix.POSIX_SPAWN_CLOSE, _SPARE + 1),
+            (posix.POSIX_SPAWN_DUP2, lock, one),
+            (posix.POSIX_SPAWN_DUP2, ready, other),
+            (posix.POSIX_SPAWN_DUP2, one, 3),
+            (posix.POSIX_SPAWN_DUP2, other, 4),
+            (posix.POSIX_SPAWN_CLOSE, one),
+            (posix.POSIX_SPAWN_CLOSE, other),
             *((posix.POSIX_SPAWN_OPEN, stream, "/dev/null", posix.O_RDWR, 0) for stream in range(3)),
         ]
         environment = _ENVIRONMENT | {name: posix.environ[name] for name in _PASSED if name in posix.environ}
         # A signal that the caller ignores must not be ignored by zoned: it lives by SIGCHLD and leaves by SIGTERM.
-        return posix.posix_spawn(
-            self._program[0],
-            argv,
-            environment,
-            file_actions=actions,
-            setsid=True,
-            setsigmask=(),
-            setsigdef=_SIGNALS,
-        )
+        try:
+            return posix.posix_spawn(
+                self._program[0],
+                argv,
+                environment,
+                file_actions=actions,
+                setsid=True,
+                setsigmask=(),
+                setsigdef=_SIGNALS,
+            )
+        except OSError as error:
+            raise ClientError(f"cannot start zoned: {error.strerror}") from error
 
 
 def _make_folders(path: str) -> None:

@@ -272,6 +272,19 @@ def _is_zoned(rig: Rig, pid: str) -> bool:
     return False
 
 
+@pytest.mark.parametrize("files", ["64", "16"])
+def test_few_descriptors_are_enough_to_start_zoned(rig: Rig, files: str) -> None:
+    script = f'ulimit -n {files}; exec "$0" exec echo started'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, rig.launcher],
+        env=rig.environment,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"started\n", b"")
+
+
 def test_a_zoned_that_cannot_start_says_why(rig: Rig) -> None:
     Path(rig.paths.root, "broken").touch()
     done = rig.run("exec", "true")
