@@ -9,6 +9,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 PYTHON ?= /usr/bin/python3
 PREFIX ?= /usr/local
+CUTS ?= 3
 
 VENV := .venv/bin
 STAGE := tools/stage
@@ -55,7 +56,7 @@ lock:  ## resolve the lock files anew; LOCK_ARGS=--upgrade for the newest of eve
 
 ##@ Test
 .PHONY: test
-test: packages-run packages-build packages-test check test-kernel test-e2e test-vm  ## everything, as CI does
+test: packages-run packages-build packages-test check test-kernel test-e2e test-hostile faults test-vm powercut  ## everything, as CI does
 
 .PHONY: test-kernel
 test-kernel: packages-run packages-test venv  ## real system calls (root)
@@ -64,6 +65,20 @@ test-kernel: packages-run packages-test venv  ## real system calls (root)
 .PHONY: test-e2e
 test-e2e: packages-run packages-test venv  ## the command from outside (root)
 	@$(STAGE) 1200 "end-to-end tests" $(AS_ROOT) $(PYTEST) -p no:cacheprovider tests/e2e
+
+# A minute of it is stress-ng's. What became of each probe is kept in build/hostile.json.
+.PHONY: test-hostile
+test-hostile: packages-run packages-build packages-test venv  ## attacks from inside zones, and on the host, and without protection (root)
+	@$(STAGE) 600 "hostile probes" $(AS_ROOT) $(PYTEST) -p no:cacheprovider tests/hostile
+
+# FULL=1: every call of every command, killed and failed in every way; some hours.
+.PHONY: faults
+faults: packages-run packages-test venv  ## commands killed, and their calls failed, at each step: a sample (FULL=1 for all; root)
+	@$(STAGE) $(if $(FULL),43200,900) "faults" $(AS_ROOT) $(VENV)/python -m tests.faults $(if $(FULL),--full) $(FAULTS_ARGS)
+
+.PHONY: powercut
+powercut: packages-lane packages-run packages-test venv  ## the power goes while zones are made and removed (CUTS=30; root)
+	@$(STAGE) 3600 "power cuts" $(AS_ROOT) $(VENV)/python -m tests.vm.powercut --cuts $(CUTS)
 
 # One boot for all of them: tests/vm/__main__.py.
 .PHONY: test-vm

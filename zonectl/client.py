@@ -64,7 +64,11 @@ def _main(argv: list[str], site: tuple[str, ...]) -> int:
 
 
 def _in_place(argv: list[str], site: tuple[str, ...]) -> int:
-    _fill_streams()
+    try:
+        _fill_streams()
+    except OSError as error:
+        posix.write(2, f"zonectl: cannot open /dev/null: {error.strerror}\n".encode())
+        return _BROKEN_OFF
     sys.path.extend(site)
     from zonectl import cli
 

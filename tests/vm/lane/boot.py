@@ -52,7 +52,8 @@ def boot(options: Options, kernel: Kernel, until_s: float) -> int:
             console_fd=lines["console"].there.fileno(),
             channel_fds={name: lines[name].there.fileno() for name in _streams()},
             shares=tuple(stack.enter_context(_share(tag, path)) for tag, path in _folders(options).items()),
-            disk_fd=stack.enter_context(_disk(options.disk_bytes)) if options.disk_bytes else None,
+            disk_fd=stack.enter_context(_disk(options.disk_bytes)) if _is_fresh(options) else None,
+            nbd=options.nbd,
         )
         log = stack.enter_context(tempfile.TemporaryFile("w+"))
         stack.enter_context(confinement.running(_programs(options, kernel, devices), log))
@@ -117,6 +118,11 @@ def _share(tag: str, source: Path) -> Iterator[Share]:
         yield Share(tag=tag, source=source, listener_fd=listener.fileno(), connection_fd=connection.fileno())
 
 
+def _is_fresh(options: Options) -> bool:
+    """Whether the machine gets a scratch disk that is made for it, and goes with it."""
+    return bool(options.disk_bytes) and options.nbd is None
+
+
 @contextmanager
 def _disk(size_bytes: int) -> Iterator[int]:
     """A sparse file without a name, with an empty ext4 in it."""
@@ -138,7 +144,7 @@ def _initrd(options: Options, kernel: Kernel, token: str) -> Iterator[int]:
 
 def _told(options: Options, kernel: Kernel, token: str) -> dict[str, str]:
     """The files that tell the guest's stages of this run."""
-    disk = guest.SCRATCH_DEVICE if options.disk_bytes else ""
+    disk = guest.SCRATCH_DEVICE if options.disk_bytes or options.nbd else ""
     venv = Path(os.environ.get("VIRTUAL_ENV") or sys.prefix)
     devname = (kernel.modules / "modules.devname").read_text()
     return {

@@ -59,6 +59,7 @@ class Devices:
     channel_fds: Mapping[str, int]  # virtio-serial ports by name
     shares: tuple[Share, ...]
     disk_fd: int | None
+    nbd: Path | None = None
 
     @property
     def fds(self) -> list[int]:
@@ -106,6 +107,7 @@ def qemu_command(options: Options, kernel: Kernel, devices: Devices) -> list[str
         *(word for name, fd in devices.channel_fds.items() for word in _channel(name, fd)),
         *(word for share in devices.shares for word in _share(share)),
         *(_disk(devices.disk_fd) if devices.disk_fd is not None else ()),
+        *(_served_disk(devices.nbd) if devices.nbd is not None else ()),
     ]
 
 
@@ -130,4 +132,10 @@ def _share(share: Share) -> tuple[str, ...]:
 
 def _disk(fd: int) -> tuple[str, ...]:
     drive = f"file={inherited(fd)},format=raw,if=none,id=disk,cache=unsafe"
+    return ("-drive", drive, "-device", "virtio-blk-pci,drive=disk")
+
+
+def _served_disk(nbd: Path) -> tuple[str, ...]:
+    """With a write cache that the guest flushes: what it does not flush is the server's to lose."""
+    drive = f"file=nbd+unix:///?socket={nbd},format=raw,if=none,id=disk,cache=writeback"
     return ("-drive", drive, "-device", "virtio-blk-pci,drive=disk")

@@ -34,6 +34,7 @@ class Options:
     command: tuple[str, ...]
     rw: tuple[Path, ...] = ()
     disk_bytes: int = 2048 * MIB
+    nbd: Path | None = None
     memory_bytes: int = 4096 * MIB
     cpus: int = 2
     timeout_s: float = 1200.0
@@ -56,6 +57,7 @@ def parse(argv: Sequence[str]) -> Options:
         command=tuple(given.command),
         rw=tuple(given.rw),
         disk_bytes=given.disk,
+        nbd=given.nbd,
         memory_bytes=given.memory,
         cpus=given.cpus,
         timeout_s=given.timeout,
@@ -106,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
         default="2G",
         metavar="SIZE",
         help="scratch disk, sparse (default 2G, 0 for none)",
+    )
+    add(
+        "--nbd",
+        type=Path,
+        metavar="SOCKET",
+        help="the scratch disk is served there (NBD, ext4), and outlives the machine",
     )
     add("--memory", type=_size, default="4G", metavar="SIZE", help="the guest's memory (default 4G)")
     add("--cpus", type=int, default=2, metavar="N", help="the guest's processors (default 2)")

@@ -1,0 +1,241 @@
+"""One fault after the other: each command, in each role, at each point; what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.e2e.instance import COMMAND, Done
+from tests.faults import calls, strace, witness
+from tests.faults.calls import KILL, Point
+from tests.faults.scene import SCENES, VICTIM
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator
+
+    from tests.e2e.instance import Zonectl
+    from tests.faults.scene import Scene
+    from tests.faults.witness import Sight
+
+ROLES = ("command", "client", "worker", "init", "zoned")
+"""Whose calls: the command without zoned and all that it forks; the client; the worker; with its init; zoned itself."""
+
+PATIENCE_S = 6.0
+SETTLES_S = 1.0
+_HANGS_S = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What came of one fault. `struck`: it came to pass at all."""
+
+    verb: str
+    role: str
+    point: Point
+    struck: bool
+    leaks: tuple[str, ...] = ()
+    lies: tuple[str, ...] = ()
+
+
+@dataclass
+class Driver:
+    """Throws faults at commands of an instance in which a neighbour zone runs. `work` is a folder for traces."""
+
+    z: Zonectl
+    work: Path
+    baseline: Sight = field(init=False)
+    neighbour: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.z.define(witness.NEIGHBOUR, "exec sleep 1000000")
+        self.z("start", witness.NEIGHBOUR)
+        self._settle_zoned()
+        self.rest()
+
+    def rest(self) -> None:
+        """Take what is there now as what is to be there after each fault."""
+        self.neighbour = self.z.list()[witness.NEIGHBOUR]["pid"]
+        time.sleep(1)
+        self.baseline = witness.look(self.z)
+
+    def points(self, scene: Scene, role: str) -> list[Point]:
+        """The calls of the command in that role that change something: points to be killed at."""
+        log = self.work / "trace"
+        scene.prepare(self.z)
+        log.unlink(missing_ok=True)
+        done = self._perform(scene, role, None, log)
+        self._reset()
+        if done.code != 0:
+            raise RuntimeError(f"{scene.verb} fails when it is only traced: {done.err}")
+        return calls.kills(log.read_text(encoding="utf-8", errors="replace").splitlines())
+
+    def throw(self, scene: Scene, role: str, point: Point) -> Verdict:
+        """Throw one fault, and see what comes of it."""
+        log = self.work / "fault"
+        log.unlink(missing_ok=True)
+        lies: list[str] = []
+        leaks: list[str] = []
+        try:
+            scene.prepare(self.z)
+            done = self._perform(scene, role, point, log)
+            lies = self._lies(scene, done)
+            leaks = self._clean()
+        except (AssertionError, RuntimeError) as error:
+            lies.append(str(error))
+            self._reset()
+        return Verdict(
+            verb=scene.verb,
+            role=role,
+            point=point,
+            struck=strace.struck(log, point),
+            leaks=tuple(leaks),
+            lies=tuple(lies),
+        )
+
+    def _perform(self, scene: Scene, role: str, point: Point | None, log: Path) -> Done:
+        words = scene.words(self.z)
+        follow = role in {"command", "init"}
+        if role in {"command", "client"}:
+            cold = ["--no-daemon"] if role == "command" else []
+            argv = [*strace.words(log, point, follow=follow), COMMAND, *cold, *words]
+            return _run(self.z, argv)
+        pids = [self._settle_zoned()] if role == "zoned" else self._workers()
+        with strace.attached(pids, log, point, follow=follow):
+            return _run(self.z, [COMMAND, *words])
+
+    def _settle_zoned(self) -> int:
+        """The pid of zoned, which is up and has a worker that waits."""
+        self.z("list")
+        self.z("zoned", "start", code=None)
+        deadline = time.monotonic() + PATIENCE_S
+        while not (pid := self.z.zoned()) or not _children(pid):
+            if time.monotonic() > deadline:
+                raise RuntimeError("zoned is not up")
+            time.sleep(0.05)
+        return pid
+
+    def _workers(self) -> list[int]:
+        zoned = self._settle_zoned()
+        time.sleep(0.15)  # the worker that has just served goes, and the next one rehearses
+        return _children(zoned)
+
+    def _lies(self, scene: Scene, done: Done) -> list[str]:
+        found = []
+        if done.code == 0:
+            state = witness.state(self.z)
+            if not scene.holds(done, state):
+                found.append(f"exits with 0, but the zone is {state}, and says {done.out!r}")
+        if "Traceback" in done.err or "internal error" in done.err:
+            found.append(f"a traceback: {done.err[-500:]}")
+        return found + _patiently(lambda: witness.lies(self.z))
+
+    def _clean(self) -> list[str]:
+        """Delete the victim by force, then gc where something is left, then delete it again; what is left then."""
+        self._delete(codes=(0, 4))
+        if _patiently(self._left, patience_s=SETTLES_S):
+            self.z("gc", "-f")
+        left = _patiently(self._left)
+        self._delete(codes=(4,))
+        if left:
+            self._reset()
+        return left
+
+    def _left(self) -> list[str]:
+        return self.baseline.left(witness.look(self.z))
+
+    def _delete(self, *, codes: tuple[int, ...]) -> None:
+        done = self.z("delete", "-f", VICTIM, code=None)
+        if done.code not in codes:
+            raise RuntimeError(f"delete -f exits with {done.code}: {done.err}")
+        for name in self.z.list():  # what is left of a run that was killed
+            if name not in {VICTIM, witness.NEIGHBOUR}:
+                self.z("delete", "-f", name, code=None)
+
+    def _reset(self) -> None:
+        """Back to where the next fault begins, by all means; what is still left then is the new ground."""
+        self.z("delete", "-f", VICTIM, code=None)
+        for name, zone in self.z.list().items():
+            if name != witness.NEIGHBOUR:
+                self.z("delete", "-f", name, code=None)
+            elif zone["state"] != "running":
+                self.z("start", name, code=None)
+        self._settle_zoned()
+        if _patiently(self._left):
+            self.rest()
+
+
+def _run(z: Zonectl, argv: list[str]) -> Done:
+    with subprocess.Popen(
+        argv, env=z.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=_HANGS_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise RuntimeError(f"hangs for {_HANGS_S} s") from None
+    return Done(process.returncode, out, err)
+
+
+def _patiently(look: Callable[[], list[str]], *, patience_s: float = PATIENCE_S) -> list[str]:
+    """What `look` still finds when the kernel and zoned have had their time."""
+    deadline = time.monotonic() + patience_s
+    while (found := look()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+def _children(zoned: int) -> list[int]:
+    """The workers and spares of zoned: its children that run zoned's own program, the logger apart."""
+    found = []
+    for pid in Path(f"/proc/{zoned}/task/{zoned}/children").read_text(encoding="ascii").split():
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"zoned" in words:
+            found.append(int(pid))
+    return found
+
+
+def sample(points: list[Point], count: int, chance: random.Random) -> list[Point]:
+    """So many of the points at most, in order."""
+    return points if count >= len(points) else sorted(chance.sample(points, count))
+
+
+def every(driver: Driver, verbs: list[str], roles: list[str]) -> Iterator[tuple[Scene, str, list[Point]]]:
+    """Each command in each role that it has, with its points."""
+    for verb in verbs:
+        scene = SCENES[verb]
+        for role in roles:
+            if role == "command" and not scene.cold:
+                continue
+            yield scene, role, driver.points(scene, role)
+
+
+def as_json(verdicts: list[Verdict]) -> str:
+    """For a report that is written elsewhere."""
+    return (
+        json.dumps(
+            [
+                {
+                    "verb": each.verb,
+                    "role": each.role,
+                    "point": str(each.point),
+                    "kill": each.point.fault == KILL,
+                    "struck": each.struck,
+                    "leaks": each.leaks,
+                    "lies": each.lies,
+                }
+                for each in verdicts
+            ],
+            indent=1,
+        )
+        + os.linesep
+    )
