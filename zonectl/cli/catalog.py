@@ -54,6 +54,7 @@ VERBS: dict[str, Verb] = {
     "verify": Verb(_DESCRIBE, "check zone files, and tell everything that is wrong with them"),
     "schema": Verb(_DESCRIBE, "print the JSON Schema of the zone file"),
     "plan": Verb(_DESCRIBE, "show every step of a start, without taking any"),
+    "seccomp": Verb(_DESCRIBE, "show profiles of system calls, and what they compile to"),
     "create": Verb(_DESCRIBE, "create zones from their files", privileged=True),
     "delete": Verb(_DESCRIBE, "delete zones and their files", privileged=True),
     "learn": Verb(_DESCRIBE, "find out what a workload needs, by taking away", privileged=True),

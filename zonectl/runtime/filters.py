@@ -44,10 +44,7 @@ def of_zone(context: Context, config: ZoneConfig, name: str) -> Filter | None:
     wanted, folder = config.security, context.paths.filters_dir
     if wanted.seccomp in {OFF, *PROFILES}:
         return of_config(config, context.facts, folder=folder)
-    path = context.paths.profile_file(name, _ending(wanted.seccomp))
-    text = documents.read_text(path)
-    if text is None:
-        raise StoreError(f"{path} is missing", zone=name, hint=f"zonectl delete {name}")
+    path, text = _kept(context, config, name)
     return _of_text(text, path, config=config, facts=context.facts, folder=folder)
 
 
@@ -84,6 +81,17 @@ def keep(context: Context, config: ZoneConfig, name: str, *, volatile: bool = Fa
     documents.write_text(context.paths.profile_file(name, _ending(path)), text, volatile=volatile)
 
 
+def profile_of_zone(context: Context, config: ZoneConfig, name: str) -> Profile | None:
+    """What the filter of the created zone `name` is made of; raises as `of_zone`."""
+    wanted = config.security
+    if wanted.seccomp == OFF:
+        return None
+    if wanted.seccomp in PROFILES:
+        return builtin.named(wanted.seccomp, nesting=wanted.nesting)
+    path, text = _kept(context, config, name)
+    return _profile(text, path, config=config, facts=context.facts)
+
+
 def profile_of(text: str, path: str, *, capabilities: int, facts: HostFacts) -> Profile:
     """The profile in the text of the file `path`, in the form that its ending says.
 
@@ -105,6 +113,15 @@ def profile_of(text: str, path: str, *, capabilities: int, facts: HostFacts) -> 
         message = f"refuses {', '.join(refused)}: no program could be started"
         raise ConfigError([Problem(file=path, line=None, key="", message=message)])
     return found
+
+
+def _kept(context: Context, config: ZoneConfig, name: str) -> tuple[str, str]:
+    """The path and the text of the profile that create kept."""
+    path = context.paths.profile_file(name, _ending(config.security.seccomp))
+    text = documents.read_text(path)
+    if text is None:
+        raise StoreError(f"{path} is missing", zone=name, hint=f"zonectl delete {name}")
+    return path, text
 
 
 def _of_text(text: str, path: str, *, config: ZoneConfig, facts: HostFacts, folder: str | None) -> Filter:
