@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from zonectl.kernel.pump import Loop
 
 WAITING = 2
-"""How many workers wait at most: each costs 9 MiB of PSS, and two commands at once are served without a fork."""
+"""How many workers wait at most: each costs 9 to 14 MiB of PSS, and two commands at once are served without a fork."""
+
+QUIET_S = 10.0
+"""How long after the last client all but one of those who wait are sent home."""
 
 SICKLY_S = 0.1
 """A worker that dies sooner, with no client, has a reason that the next one may have too."""
@@ -61,6 +64,9 @@ class Pool:
         self._hired: dict[int, float] = {}
         self._engaged: set[int] = set()
         self._reader = self._writer = -1
+        self._loop: Loop | None = None
+        self._taken_at = 0.0
+        self._trimming = False
 
     @property
     def waiting(self) -> int:
@@ -69,6 +75,7 @@ class Pool:
 
     def watch(self, loop: Loop) -> None:
         """Hear from workers by way of `loop`."""
+        self._loop = loop
         os.set_blocking(self._listener.fileno(), True)
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         loop.watch(self._reader, select.POLLIN, self.hear)
@@ -81,9 +88,10 @@ class Pool:
         pid = fork(lambda: attendant.attend(zoned), keep=keep)
         self._hired[pid] = time.monotonic()
 
-    def dismiss(self) -> None:
-        """Have those who wait exit; one that gets a client at this very moment says so instead."""
-        for pid in self._hired:
+    def dismiss(self, *, but: int = 0) -> None:
+        """Have those who wait exit, `but` so many; one that gets a client at this very moment says so instead."""
+        # Who has waited longest is the next to be woken (accept(2) queues), and stays.
+        for pid in list(self._hired)[but:]:
             os.kill(pid, signal.SIGUSR2)
 
     def hear(self) -> None:
@@ -96,6 +104,7 @@ class Pool:
             pid = int(said[first : first + _PID_BYTES])
             if self._hired.pop(pid, None) is not None:
                 self._engaged.add(pid)
+                self._taken_at = time.monotonic()
                 self._taken(pid)
 
     def take_back(self, pid: int) -> socket.socket | None:
@@ -106,7 +115,20 @@ class Pool:
             return None
         self._engaged.remove(pid)
         self._hired[pid] = time.monotonic() - SICKLY_S
+        self._trim_later()
         return self._listener
+
+    def _trim_later(self) -> None:
+        if self._loop and not self._trimming and len(self._hired) > 1:
+            self._trimming = True
+            self._loop.later(QUIET_S, self._trim)
+
+    def _trim(self) -> None:
+        self._trimming = False
+        if time.monotonic() - self._taken_at < QUIET_S:
+            self._trim_later()
+        else:
+            self.dismiss(but=1)
 
     def mourn(self, pid: int) -> float | None:
         """A child has ended: in how many seconds to hire another in its place; None if it did not wait."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.daemon.rig import until
-from zonectl.daemon.pool import WAITING
+from zonectl.daemon.pool import QUIET_S, WAITING
 
 if TYPE_CHECKING:
     from tests.kernel.daemon.rig import Rig
@@ -149,6 +149,14 @@ def test_workers_that_nobody_needs_end(rig: Rig) -> None:
     assert [client.wait(timeout=20) for client in clients] == [0] * len(clients)
     until(lambda: len(_pids(rig)) <= WAITING)
     assert rig.run("list").returncode == 0
+
+
+def test_when_it_is_quiet_one_worker_waits(rig: Rig) -> None:
+    assert rig.run("exec", "true").returncode == 0
+    until(lambda: len(_pids(rig)) == WAITING)
+    until(lambda: len(_pids(rig)) == 1, timeout_s=QUIET_S + 20)
+    (last,) = _pids(rig)
+    assert _told(rig)["pid"] == last
 
 
 def test_a_worker_of_another_versions_ends_when_it_has_served(rig: Rig, worker: int) -> None:
