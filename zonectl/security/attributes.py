@@ -30,7 +30,9 @@ def apply(step: Restrict, account: Account, *, prepare: Callable[[], None]) -> N
 
     1. umask: asks for nothing.
     2. The bounding set, while CAP_SETPCAP is there; securebits.
-    3. Groups, then the group id, then the user id: each needs a capability that the next step may take.
+    3. Groups, then the group id, then the user id: each needs a capability that the next step may take. A change of
+       ids lets fs.suid_dumpable decide who may trace this process, with a worker's memory in it: nobody, until the
+       execve (CVE-2016-9962).
     4. The capabilities of that user: after the ids, whose change would clear them.
     5. The working directory, as the user, so that nothing is shown that the user may not see; and verified, so that
        no directory of the host's can be it (CVE-2024-21626).
@@ -49,6 +51,7 @@ def apply(step: Restrict, account: Account, *, prepare: Callable[[], None]) -> N
     attributes.setgroups(account.groups)
     attributes.setresgid(account.gid, account.gid, account.gid)
     attributes.setresuid(account.uid, account.uid, account.uid)
+    attributes.set_dumpable(False)
     _take_capabilities(step, account)
     _change_directory(step.workdir, account)
     ceilings.hold(step.limits)

@@ -224,6 +224,17 @@ def test_who_enters_a_zone_cannot_be_traced_from_it(joined: Followed) -> None:
     assert not again
 
 
+def test_a_change_of_ids_makes_nobody_traceable(joined: Followed) -> None:
+    """Whatever fs.suid_dumpable is: the change gives the process that."""
+    (program,) = {
+        raw.pid for raw in joined.trace.raw if raw.name == "execve" and raw.arguments[1] == '["true"]'
+    }
+    calls = joined.trace.of(program)
+    last = max(at for at, raw in enumerate(calls) if raw.name == "setresuid")
+    assert calls[last + 1].name == "prctl"
+    assert calls[last + 1].arguments[:2] == ("PR_SET_DUMPABLE", "SUID_DUMP_DISABLE")
+
+
 def test_a_zone_sees_nothing_of_who_enters_it_but_the_program(world: World) -> None:
     script = "while :; do for p in /proc/[0-9]*; do readlink $p/exe >>/tmp/seen; cat $p/cmdline >>/tmp/cmd; done; done"
     world.started("/bin/sh", "-c", f"{script} 2>/dev/null")
