@@ -41,6 +41,11 @@ class SystemCall:
         self._entry.argtypes = (*leading, *argtypes)
         self._entry.restype = ctypes.c_int if number is None else ctypes.c_long
 
+    def attempt(self, *arguments: object) -> int:
+        """Make the call once: its result, or the negative errno. For failures that are no errors."""
+        result = self._entry(*self._leading, *arguments)
+        return result if result >= 0 else -ctypes.get_errno()
+
     def __call__(self, *arguments: object, subject: str = "") -> int:
         """Make the call, again after EINTR; its result, never negative.
 

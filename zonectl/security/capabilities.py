@@ -6,8 +6,6 @@ the inheritable set adds to either what an unwary file grants (CVE-2022-24769), 
 
 from __future__ import annotations
 
-from itertools import count
-
 import prctl
 
 from zonectl.errors import SyscallError
@@ -31,16 +29,9 @@ def bound(kept: int) -> None:
             prctl.capbset_drop(bit)
     except OSError as error:
         raise SyscallError("prctl", error.errno or 0, "PR_CAPBSET_DROP") from error
-    _drop_unknown()
+    # Those that the kernel has and zonectl has no name for.
+    attributes.drop_bounding_from(len(NAMES))
     attributes.set_securebits(attributes.SECBIT_KEEP_CAPS)
-
-
-def _drop_unknown() -> None:
-    """Drop those that the kernel has and zonectl has no name for."""
-    for bit in count(len(NAMES)):
-        if attributes.in_bounding(bit) is None:
-            return
-        attributes.drop_bounding(bit)
 
 
 def hold(held: int, *, ambient: int = 0, until_execve: int = 0) -> None:

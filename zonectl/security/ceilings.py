@@ -45,15 +45,16 @@ def hold(ceilings: Iterable[Ceiling]) -> None:
 
     """
     for ceiling in ceilings:
+        now = current(ceiling.number)
+        soft, hard = ceiling.limit
+        wanted = ceiling.limit if ceiling.declared else Limit(min(soft, now.hard), min(hard, now.hard))
+        if wanted == now:
+            continue
         try:
-            change(ceiling.number, ceiling.limit)
+            change(ceiling.number, wanted)
         except SyscallError as error:
-            most = current(ceiling.number).hard
-            if ceiling.declared:
-                msg = f"limits.{ceiling.name}: the hard limit is {shown(most)}"
-                raise HostLacks(msg) from error
-            soft, hard = ceiling.limit
-            change(ceiling.number, Limit(min(soft, most), min(hard, most)))
+            msg = f"limits.{ceiling.name}: the hard limit is {shown(now.hard)}"
+            raise HostLacks(msg) from error
 
 
 def shown(number: int) -> str:

@@ -151,7 +151,7 @@ class Restrict:
             Call(name="capset", target="init", detail=who, man="capset(2)"),
             *((_prctl("PR_CAP_AMBIENT_RAISE", when=f"{self.user} is not root"),) if self.ambient else ()),
             Call(name="chdir", target=self._folder, man="chdir(2)"),
-            _limits(self.limits),
+            _limits(self.limits, when="where it has another"),
             *((last,) if self.no_new_privs else ()),
             Call(
                 name="close_range", target="init", detail="3, ~0, CLOSE_RANGE_CLOEXEC", man="close_range(2)"
@@ -251,7 +251,7 @@ def _ceilings(config: ZoneConfig) -> tuple[Ceiling, ...]:
     )
 
 
-def _limits(ceilings: tuple[Ceiling, ...], *, when: str = "") -> Call:
+def _limits(ceilings: tuple[Ceiling, ...], *, when: str) -> Call:
     """Sixteen calls, of which a reader wants to see those that the zone file asks for."""
     declared = "".join(f"{each}, " for each in ceilings if each.declared)
     detail = f"of the zone: {declared}the usual otherwise"
