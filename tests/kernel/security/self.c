@@ -42,17 +42,47 @@ static void signals(void)
 	}
 }
 
+static void capabilities(void)
+{
+	char line[256];
+	FILE *status = fopen("/proc/self/status", "r");
+
+	while (status && fgets(line, sizeof(line), status))
+		if (!strncmp(line, "Cap", 3))
+			fputs(line, stdout);
+}
+
+/* Make keys until there may be no more. */
+static int fill(void)
+{
+	char name[32];
+	int made = 0;
+
+	for (; made < 100000; made++) {
+		snprintf(name, sizeof(name), "key%d", made);
+		if (syscall(SYS_add_key, "user", name, "x", 1, KEY_SPEC_PROCESS_KEYRING) < 0)
+			break;
+	}
+	printf("made %d\nreason %s\n", made, strerror(errno));
+	fflush(stdout);
+	pause();
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	char folder[4096];
 	int death = -1, terminal = open("/dev/tty", O_RDWR);
 
+	if (argc > 1 && !strcmp(argv[1], "fill"))
+		return fill();
 	for (int i = 1; i < argc; i++)
 		printf("argument %s\n", argv[i]);
 	printf("terminal %s\n", terminal < 0 ? strerror(errno) : ttyname(terminal));
 	if (terminal >= 0)
 		close(terminal);
 	descriptors();
+	capabilities();
 	signals();
 	for (char **word = environ; *word; word++)
 		printf("env %s\n", *word);

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.runtime.world import REQUIRED, World, make_root
+from tests.kernel.runtime.world import REQUIRED, World, eventually, make_root
 from zonectl.kernel import process
 from zonectl.kernel.ranking import join_session_keyring
+from zonectl.model.capabilities import DEFAULT, mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ def told(result: Result) -> Told:
     assert result.exit_status.code == 0, result.err
     found = Told()
     for line in result.out.splitlines():
-        name, _, rest = line.partition(" ")
+        name, _, rest = line.replace("\t", " ").partition(" ")
         match name:
             case "fd":
                 number, _, target = rest.partition("=")
@@ -66,6 +67,8 @@ def root_with_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiler = shutil.which("gcc")
     assert compiler
     subprocess.run([compiler, "-static", "-O1", "-o", str(root / "bin/self"), str(SOURCE)], check=True)
+    shutil.copy(root / "bin/self", root / "bin/self-of-root")
+    (root / "bin/self-of-root").chmod(0o4755)
     with (root / "etc/passwd").open("a") as file:
         file.write(
             "me:x:44:44::/srv/me:/bin/self\nlost:x:45:45::/nowhere:/bin/self\nshut:x:46:46::/root:/bin/self\n"
@@ -81,14 +84,16 @@ WAYS = pytest.mark.parametrize("way", ["init", "reaper", "exec", "shell"])
 def ask(world: World, root_with_program: Path) -> Callable[..., Told]:
     """Let the program tell, one of four ways."""
 
-    def run(way: str, *, extra: str = "", user: str = "me", security: str = "") -> Told:
+    def run(
+        way: str, *, extra: str = "", user: str = "me", security: str = "", program: str = "/bin/self"
+    ) -> Told:
         root = f'path = "{root_with_program}"'
         tables = f"\n[security]\n{security}" if security else ""
         if way in {"init", "reaper"}:
             head = f'user = "{user}"\ninit = {str(way == "reaper").lower()}\n{extra}'
-            return told(world.run("/bin/self", root=root, extra=f"{head}{tables}"))
+            return told(world.run(program, root=root, extra=f"{head}{tables}"))
         world.started(root=root, extra=f"{extra}{tables}")
-        argv = ("/bin/self",) if way == "exec" else ()
+        argv = (program,) if way == "exec" else ()
         return told(world.execute(*argv, user=user, workdir=None if argv else "~"))
 
     return run
@@ -145,6 +150,28 @@ def test_what_runs_for_a_command_dies_with_it(
     ask: Callable[..., Told], way: str, death: int, user: str
 ) -> None:
     assert ask(way, user=user).one["death"] == str(int(death))
+
+
+@pytest.mark.parametrize("no_new_privs", [False, True])
+def test_a_set_user_id_program_gets_no_more_than_the_zone_has(
+    ask: Callable[..., Told], no_new_privs: bool
+) -> None:
+    security = f'capabilities = ["default", "!net_raw"]\nno_new_privs = {str(no_new_privs).lower()}'
+    found = ask("init", security=security, program="/bin/self-of-root")
+    had = DEFAULT & ~mask(("net_raw",))
+    held = 0 if no_new_privs else had
+    sets = {name: int(found.one[f"Cap{name}:"], 16) for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")}
+    assert sets == {"Inh": 0, "Prm": held, "Eff": held, "Bnd": had, "Amb": 0}
+
+
+def test_a_zone_that_has_used_up_its_keys_can_still_be_entered(world: World, root_with_program: Path) -> None:
+    root, security = f'path = "{root_with_program}"', '\n[security]\nseccomp = "off"'
+    script = "/bin/self fill >/tmp/made & wait"
+    world.started("/bin/sh", "-c", script, root=root, extra=f'user = "me"{security}')
+    eventually(lambda: "reason" in world.execute("cat", "/tmp/made").out)
+    made = world.execute("cat", "/tmp/made").out
+    assert "Disk quota exceeded" in made, made
+    assert told(world.execute("/bin/self", user="me")).one["keyring"] not in {"-1", "0"}
 
 
 @WAYS
