@@ -93,6 +93,10 @@ bench-start: packages-run packages-bench venv  ## what starting a zone costs, ne
 bench-density: packages-run venv  ## what many zones at once cost (root)
 	@$(AS_ROOT) $(VENV)/python tools/bench_density.py $(BENCH_ARGS)
 
+.PHONY: bench-seccomp
+bench-seccomp: packages-build venv  ## what the system call filter costs a call, and a start (root)
+	@$(AS_ROOT) $(VENV)/python tools/bench_seccomp.py $(BENCH_ARGS)
+
 ##@ Host
 # One of the groups in tools/debian-packages.txt; only what is missing is installed.
 packages-%:

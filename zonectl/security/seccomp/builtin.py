@@ -1,4 +1,6 @@
-"""The named profiles: `default` for systems, `strict` for single services. Why each call is where it is: ADR 70.
+"""The named profiles: `default` for systems, `strict` for single services.
+
+Why each call is where it is: docs/adr/0074-system-calls.md.
 
 Both are allowlists: what is not named here fails with EPERM, and what zonectl has never heard of with ENOSYS, as on a
 kernel that has not heard of it either, so that programs fall back.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,6 +135,17 @@ def test_no_file_makes_namespaces_without_nesting() -> None:
             assert answer(guarded, "clone3", architecture=architecture) == ENOSYS.value
             assert answer(guarded, "clone", 0x3D0F00, architecture=architecture) == ALLOW.value
     assert answer(builtin.guarded(own('allow = ["read"]')), "clone", 0x11) == EPERM.value
+
+
+def test_the_example_of_the_manual() -> None:
+    manual = Path(__file__).parents[4] / "docs" / "manual" / "seccomp.md"
+    (example,) = re.findall(r"```toml\n(base = .*?)```", manual.read_text(encoding="utf-8"), re.DOTALL)
+    profile = own(example)
+    assert answer(profile, "keyctl") == ALLOW.value
+    assert answer(profile, "symlink") == EPERM.value
+    assert answer(profile, "socket", 16) == fails(errno.EACCES).value
+    assert answer(profile, "socket", 2) == ALLOW.value
+    assert profile.no_new_privs
 
 
 # --------------------------------------------------------------------------------------------------------------- OCI
