@@ -12,7 +12,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from tests import requirements
 
 TESTS = Path(__file__).parent
-FOLDERS = frozenset({"unit", "kernel", "e2e", "vm"})
+FOLDERS = frozenset({"unit", "kernel", "e2e", "hostile", "vm"})
 
 IN_CI = bool(os.environ.get("CI"))
 

@@ -1,0 +1,35 @@
+"""Probes of control groups."""
+
+from __future__ import annotations
+
+from tests.hostile.groups.keys import ALL_CAPABILITIES, HOST_IDS, NO_FILTER, POWERFUL
+from tests.hostile.probe import Group, Probe, Removal, named
+
+_MINE = "root of the zone does not own what limits it"
+
+
+def _probe(name: str, source: str, *words: str, protection: str, keys: tuple[str, ...],
+           errnos: frozenset[str] | None = None, harnessed: str = "") -> Probe:  # fmt: skip
+    return Probe(
+        name=name,
+        group=Group.CGROUP,
+        source=source,
+        words=words,
+        errnos=errnos if errnos is not None else named(),
+        protection=protection,
+        removal=Removal(keys=keys, harnessed=harnessed),
+    )
+
+
+PROBES = (
+    _probe("groups-of-version-1", "the groups of all of the host, with what runs in them", "version1", "{hierarchy}",
+           protection="no mounts by root of the zone", keys=(ALL_CAPABILITIES, NO_FILTER)),
+    _probe("release-agent", "CVE-2022-0492: a program that the host's kernel runs", "release-agent", "{hierarchy}",
+           protection="no mounts by root of the zone; and its own ids", keys=POWERFUL),
+    _probe("own-limit", "the limits that the zone is held to", "limit", "{groups}/cgroup.max.descendants",
+           protection=_MINE, keys=(HOST_IDS,)),
+    _probe("freeze", "a group stopped that is not the zone's", "set", "{groups}/cgroup.freeze", "0",
+           protection=_MINE, keys=(HOST_IDS,)),
+    _probe("neighbours-group", "the groups of others in sight", "neighbour", "{group}", errnos=named("ENOENT"),
+           protection="the zone's own view of groups", keys=POWERFUL, harnessed="own-groups"),
+)  # fmt: skip
