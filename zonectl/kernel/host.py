@@ -43,9 +43,16 @@ def host_facts() -> HostFacts:
 
 def _can_be_made(kind: str) -> bool:
     """Whether namespaces of that kind are not forbidden here: user.max_*_namespaces of namespaces(7)."""
-    return (
-        not kind.endswith("_for_children") and _text(f"/proc/sys/user/max_{kind}_namespaces").strip() != "0"
-    )
+    if kind.endswith("_for_children"):
+        return False
+    try:
+        fd = os.open(f"/proc/sys/user/max_{kind}_namespaces", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        return os.read(fd, 16) != b"0\n"
+    finally:
+        os.close(fd)
 
 
 def _bounding() -> int:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.requirements import cgroup2_mount, holds
-from zonectl.kernel import attributes, host, mount, probe, probe_mounts, proc, trial
-from zonectl.model.facts import CgroupLayout
+from zonectl.errors import SyscallError
+from zonectl.kernel import attributes, host, idmap, mount, probe, probe_mounts, proc, process, trial
+from zonectl.model.facts import NAMESPACES, CgroupLayout
 from zonectl.model.ids import IdRange
 
 if TYPE_CHECKING:
@@ -43,6 +44,22 @@ def test_facts_agree_with_the_host(open_fds: object) -> None:
     assert (facts.cgroup.layout is CgroupLayout.LEGACY) == (mounted is None)
     assert all(os.path.isdir(place) for _controller, place in facts.cgroup.v1)
     assert not {name for name, _place in facts.cgroup.v1} & facts.cgroup.controllers
+
+
+@pytest.mark.requires("userns", "namespace:time")
+def test_a_kind_of_namespace_that_is_forbidden_is_not_there(in_child: InChild) -> None:
+    def body() -> None:
+        idmap.become_root_of_new_namespaces(0)
+        before = host.host_facts().namespaces
+        for kind in ("time", "ipc"):
+            with open(f"/proc/sys/user/max_{kind}_namespaces", "w", encoding="ascii") as limit:
+                limit.write("0")
+        assert before == NAMESPACES
+        assert host.host_facts().namespaces == NAMESPACES - {"time", "ipc"}
+        with pytest.raises(SyscallError):
+            process.unshare(process.CLONE_NEWIPC)
+
+    in_child(body)
 
 
 @pytest.mark.requires("root")
