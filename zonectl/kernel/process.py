@@ -141,16 +141,16 @@ def clone(
         SyscallError: clone3, or the caller may not be `owner`.
 
     """
-    if owner is not None:
-        _be_for_a_moment(owner)
+    if owner is None:
+        return _clone(flags, cgroup_fd=cgroup_fd, sibling=sibling)
     try:
+        _be_for_a_moment(owner)
         pid, pidfd = _clone(flags, cgroup_fd=cgroup_fd, sibling=sibling)
     except SyscallError:
-        if owner is not None:
-            _be_root_again()
+        _be_root_again()
         raise
     # The child has no id 0 yet, and is left as it was born.
-    if pid and owner is not None:
+    if pid:
         _be_root_again()
     return pid, pidfd
 
