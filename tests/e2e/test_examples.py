@@ -47,7 +47,7 @@ def answers(address: str) -> bool:
 
 
 def test_every_example_has_its_tests() -> None:
-    assert EXAMPLES == ["app", "db", "hardened", "hello", "limited", "readonly", "sparse", "web"]
+    assert EXAMPLES == ["app", "db", "hardened", "hello", "immutable", "limited", "readonly", "sparse", "web"]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

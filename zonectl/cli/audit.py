@@ -59,9 +59,13 @@ def take(context: Context, name: str) -> Audit:
     from zonectl.planning import audit
     from zonectl.planning.protections import waivers
     from zonectl.runtime.observation import observe
-    from zonectl.runtime.zones import load, plan_of
+    from zonectl.runtime.zones import for_maintenance, load, plan_of
+    from zonectl.store.records import load_live
 
     zone = load(context, name)
+    live = load_live(context.paths, name)
+    if live is not None and live.writable:
+        zone = for_maintenance(zone)
     plan = plan_of(context, zone)
     observed = observe(context, name, plan, paths=audit.paths(zone.config, plan))
     return Audit(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zonectl.cli.table import Style
     from zonectl.kernel.proc import MountEntry
     from zonectl.model.config import ZoneConfig
+    from zonectl.model.record import LiveNote
     from zonectl.planning.protections import Waiver
     from zonectl.runtime.context import Context
     from zonectl.runtime.status import ZoneStatus
@@ -176,6 +177,7 @@ def as_data(taken: Portrait) -> dict[str, object]:
         "path": taken.path,
         "address": record.address if record else None,
         "pid": live.pid if live else None,
+        "writable": live.writable if live else None,
         "uptime_s": round(max(0.0, taken.now - live.started_at), 3) if live else None,
         "last_exit": exit_words(last) or None,
         "oom_kills": last.oom_kills if last else None,
@@ -233,6 +235,12 @@ def _line(label: str, text: object) -> str:
     return f"{_INDENT}{label:<{_LABEL}} {text}"
 
 
+def _live_facts(live: LiveNote, now: float) -> Iterator[str]:
+    yield _line("pid", f"{live.pid}, up {span(now - live.started_at)}")
+    if live.writable:
+        yield _line("root", "writable until it stops: started with --writable")
+
+
 def _facts(taken: Portrait) -> Iterator[str]:
     record, live, last = taken.status.record, taken.status.live, taken.status.last
     if taken.status.damaged:
@@ -242,7 +250,7 @@ def _facts(taken: Portrait) -> Iterator[str]:
         yield _line("created", moment(record.created_at))
     yield _line("path", taken.path)
     if live:
-        yield _line("pid", f"{live.pid}, up {span(taken.now - live.started_at)}")
+        yield from _live_facts(live, taken.now)
     if record and record.address:
         yield _line("address", f"{record.address}, by {record.gateway}")
     if record and record.ids:

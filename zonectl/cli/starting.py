@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from zonectl.runtime.context import Context
 
 
-def start_all(context: Context, names: Sequence[str], batch: Batch) -> None:
-    """Start the zones `names`, and before them what they depend on and is not up."""
+def start_all(context: Context, names: Sequence[str], batch: Batch, *, writable: bool = False) -> None:
+    """Start the zones `names`, and before them what they depend on and is not up.
+
+    With `writable` the immutable roots of `names`, not of what they depend on, can be written to until they stop.
+    """
     from zonectl.runtime import start
 
     named = order.load_each(context, names, batch)
@@ -24,7 +27,7 @@ def start_all(context: Context, names: Sequence[str], batch: Batch) -> None:
     for level in order.levels(configs):
         sound = [name for name in level if _may_start(context, configs[name], batch)]
         if sound:
-            batch.each(sound, lambda name: start.start(context, name))
+            batch.each(sound, lambda name: start.start(context, name, writable=writable and name in names))
 
 
 def _may_start(context: Context, config: ZoneConfig, batch: Batch) -> bool:

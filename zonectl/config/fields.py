@@ -25,6 +25,7 @@ from zonectl.model.config import (
     SecurityConfig,
     ZoneConfig,
 )
+from zonectl.model.profiles import RootProfile
 
 _DAY_S = 86_400
 _MOST_OFFSET_S = 4_611_686_018
@@ -66,6 +67,12 @@ _ROOT = Table(
             example='"copy"',
         ),
         Field(key="readonly", kind=Boolean(), text="Nothing in the root can be written.", example="true"),
+        Field(
+            key="profile",
+            kind=Choice(tuple((profile.value, profile) for profile in RootProfile)),
+            text="What stays as it was installed: `strict` all, `fixed` all but data, `flexible` but data and /etc.",
+            example='"fixed"',
+        ),
         Field(
             key="switch",
             kind=Choice(tuple((switch.value, switch) for switch in RootSwitch)),

@@ -13,6 +13,7 @@ from zonectl.config.walker import Finding
 from zonectl.model.capabilities import SETS, grant, mask
 from zonectl.model.config import MountConfig, MountKind, NetworkConfig, NetworkMode, RootMode
 from zonectl.model.devices import NODES
+from zonectl.model.profiles import WRITABLE
 from zonectl.model.sysctls import HOST_NAME, namespace_of
 from zonectl.model.units import format_duration, format_size, parse_size
 
@@ -61,6 +62,14 @@ def root_copy(draft: Draft) -> Iterator[Finding]:
     """A sparse root (`host = true`) cannot be copied."""
     if draft.config.root.host and draft.config.root.mode is RootMode.COPY:
         yield Finding(("root", "mode"), 'cannot be "copy" with host = true: the files of the host are shared')
+
+
+def root_profile(draft: Draft) -> Iterator[Finding]:
+    """`readonly = true` is the profile `strict`, and contradicts `fixed` and `flexible`."""
+    root = draft.config.root
+    if root.readonly and WRITABLE[root.profile]:
+        message = f'"{root.profile.value}" contradicts readonly = true: leave that away, or write "strict"'
+        yield Finding(("root", "profile"), message, about=(("root", "readonly"),))
 
 
 def clocks(draft: Draft) -> Iterator[Finding]:
@@ -301,6 +310,7 @@ RULES = (
     dependencies,
     host_name,
     root_copy,
+    root_profile,
     clocks,
     host_network,
     idle_network,

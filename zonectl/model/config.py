@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from zonectl.model.capabilities import MANAGERS, Grant, grant
 from zonectl.model.limits import NAMES as LIMIT_NAMES
 from zonectl.model.limits import Limit
+from zonectl.model.profiles import RootProfile
 from zonectl.model.seccomp import DEFAULT
 
 if TYPE_CHECKING:
@@ -61,7 +62,13 @@ class RootConfig:
     host: bool = False
     mode: RootMode = RootMode.OVERLAY
     readonly: bool = False
+    profile: RootProfile = RootProfile.NONE
     switch: RootSwitch = RootSwitch.PIVOT_ROOT
+
+    @property
+    def sealed(self) -> bool:
+        """Whether nothing of the root can be written."""
+        return self.readonly or self.profile is RootProfile.STRICT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,8 @@ class ZoneRecord:
 class LiveNote:
     """`live.json` in the run root: which process is init, verified by pid, start time and boot id before any use.
 
-    `start_ticks` is field 22 of /proc/PID/stat; `started_at` seconds since the epoch.
+    `start_ticks` is field 22 of /proc/PID/stat; `started_at` seconds since the epoch. `writable`: an immutable root was
+    left writable for this once.
     """
 
     pid: int
@@ -45,6 +46,7 @@ class LiveNote:
     boot_id: str
     started_at: float
     parked: bool = False
+    writable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 from zonectl.errors import SyscallError, ZonectlError
 from zonectl.kernel import mount, path
 from zonectl.model.devices import NODES
-from zonectl.namespaces import masks, nodes
+from zonectl.namespaces import masks, nodes, profiles
 from zonectl.namespaces.scaffold import Scaffold
 from zonectl.namespaces.steps.contents import MakeDevices, MountFilesystem, PlaceFiles
 from zonectl.namespaces.steps.masks import KERNEL_MOUNTS, MaskPaths
@@ -33,6 +33,7 @@ from zonectl.namespaces.steps.mounts import (
     UseTree,
 )
 from zonectl.namespaces.steps.nodes import PlaceNodes
+from zonectl.namespaces.steps.profiles import ProtectRoot
 from zonectl.namespaces.steps.scaffold import EnterScaffold, LockMounts
 from zonectl.namespaces.trees import new_filesystem
 
@@ -51,6 +52,7 @@ RootStep: TypeAlias = (
     | PlaceTree
     | MaskPaths
     | PlaceNodes
+    | ProtectRoot
     | PlaceFiles
     | MakeMountPoints
     | Unmount
@@ -112,6 +114,8 @@ class Assembly:
                 self._place_tree(step)
             case MaskPaths():
                 masks.apply(step, self._kernel)
+            case ProtectRoot():
+                profiles.apply(step, self._root_fd())
             case PlaceNodes():
                 nodes.place(step, self._trees[step.slot], self._root_fd())
             case PlaceFiles():

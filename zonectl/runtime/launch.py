@@ -56,11 +56,19 @@ class Launched:
         see_executed(self.pid, self.pidfd)
 
 
-def launch(context: Context, name: str, plan: ZonePlan, *, equipment: Equipment, undo: Undo) -> Launched:
+def launch(
+    context: Context,
+    name: str,
+    plan: ZonePlan,
+    *,
+    equipment: Equipment,
+    undo: Undo,
+    writable: bool = False,
+) -> Launched:
     """Make the zone's platform and its init, up to where init is ready.
 
     Everything made is undone by `undo`; the zone's note of its init is written, so that whoever comes after a kill
-    at any moment finds it.
+    at any moment finds it. `writable` is noted there: an immutable root was left writable.
 
     Raises:
         ZonectlError: a step failed; `undo` has not been run.
@@ -89,7 +97,7 @@ def launch(context: Context, name: str, plan: ZonePlan, *, equipment: Equipment,
         if cause is None:
             raise
         raise cause from error
-    _note(context, name, pid, parked=equipment.door is not None)
+    _note(context, name, pid, parked=equipment.door is not None, writable=writable)
     undo.callback(records.remove_live, context.paths, name)
     return Launched(pid=pid, pidfd=pidfd, channel=ours, master=fds[0] if fds else None)
 
@@ -158,9 +166,16 @@ def _be_init(plan: ZonePlan, equipment: Equipment, channel: Channel) -> None:
         os._exit(status)
 
 
-def _note(context: Context, name: str, pid: int, *, parked: bool) -> None:
+def _note(context: Context, name: str, pid: int, *, parked: bool, writable: bool) -> None:
     ticks = proc.start_ticks(pid)
     if ticks is None:
         raise ZonectlError("init ended before it was ready", zone=name)
-    note = LiveNote(pid=pid, start_ticks=ticks, boot_id=proc.boot_id(), started_at=time.time(), parked=parked)
+    note = LiveNote(
+        pid=pid,
+        start_ticks=ticks,
+        boot_id=proc.boot_id(),
+        started_at=time.time(),
+        parked=parked,
+        writable=writable,
+    )
     records.save_live(context.paths, name, note)

@@ -28,8 +28,10 @@ DOOR = "init.sock"
 """The socket, in the zone's run folder, at which a parked init waits."""
 
 
-def start(context: Context, name: str) -> None:
+def start(context: Context, name: str, *, writable: bool = False) -> None:
     """Start the zone `name`, which runs on after this returns, watched by the context's warden.
+
+    With `writable` an immutable root can be written to until the zone stops.
 
     Raises:
         StateError: it is not installed or ready.
@@ -42,8 +44,12 @@ def start(context: Context, name: str) -> None:
         found = require(context, name, "start")
         if found.state is ZoneState.READY:
             _release(context, name)
+            if writable:
+                hint = f"zonectl stop {name}, then start it again"
+                raise ZonectlError("its platform is up with an immutable root", zone=name, hint=hint)
             return
-        _bring_up(context, zones.load(context, name), parked=False)
+        zone = zones.load(context, name)
+        _bring_up(context, zones.for_maintenance(zone) if writable else zone, parked=False, writable=writable)
 
 
 def ready(context: Context, name: str) -> None:
@@ -53,7 +59,7 @@ def ready(context: Context, name: str) -> None:
         _bring_up(context, zones.load(context, name), parked=True)
 
 
-def _bring_up(context: Context, zone: Zone, *, parked: bool) -> None:
+def _bring_up(context: Context, zone: Zone, *, parked: bool, writable: bool = False) -> None:
     if context.warden is None:
         raise _unwatched(zone)
     settle(context, zone.record)
@@ -62,7 +68,7 @@ def _bring_up(context: Context, zone: Zone, *, parked: bool) -> None:
     with Undo() as undo, ExitStack() as held:
         equipment = _equipment(context, zone, held, parked=parked)
         undo.callback(_remove_door, context, zone.record.name)
-        launched = launch(context, zone.record.name, plan, equipment=equipment, undo=undo)
+        launched = launch(context, zone.record.name, plan, equipment=equipment, undo=undo, writable=writable)
         if not parked:
             launched.execute()
         _hand_over(context, zone, launched)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zonectl import config as zone_files
-from zonectl.errors import ConfigError, NoSuchZone, StoreError
+from zonectl.errors import ConfigError, NoSuchZone, StoreError, ZonectlError
 from zonectl.model.config import NetworkMode
 from zonectl.model.names import ZONE_ID, ZONE_NAME, ZoneId, ZoneName
+from zonectl.model.profiles import RootProfile
 from zonectl.model.steps import Binding
 from zonectl.planning import plan
 from zonectl.runtime import filters
@@ -87,6 +88,24 @@ def plan_of(context: Context, zone: Zone) -> ZonePlan:
         volatile=zone.record.ephemeral,
         seccomp=filters.of_zone(context, zone.config, zone.record.name),
     )
+
+
+def for_maintenance(zone: Zone) -> Zone:
+    """The zone with all of its root writable, whatever its profile.
+
+    Raises:
+        ZonectlError: it has no profile, so that this would change nothing.
+
+    """
+    root = zone.config.root
+    if root.profile is RootProfile.NONE:
+        message = (
+            "its root is read-only by its file" if root.readonly else "all of its root is writable as it is"
+        )
+        hint = '--writable is for zones with root.profile = "fixed", "flexible" or "strict"'
+        raise ZonectlError(message, zone=zone.record.name, hint=hint)
+    opened = replace(root, profile=RootProfile.NONE, readonly=False)
+    return replace(zone, config=replace(zone.config, root=opened))
 
 
 @contextmanager

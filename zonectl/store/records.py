@@ -253,6 +253,7 @@ def _live(fields: Fields) -> LiveNote:
         boot_id=fields.text("boot_id"),
         started_at=fields.number("started_at"),
         parked=fields.boolean("parked", default=False),
+        writable=fields.boolean("writable", default=False),
     )
 
 

@@ -158,3 +158,13 @@ def test_devices_and_settings(world: World) -> None:
 def test_devices_unfiltered(world: World) -> None:
     names, _ = compare(world, TRUE, extra='[security]\ndevices = "unfiltered"')
     assert "bpf" not in names
+
+
+@pytest.mark.parametrize("mode", ["overlay", "copy"])
+@pytest.mark.parametrize("profile", ["fixed", "flexible", "strict"])
+def test_profiles(world: World, profile: str, mode: str) -> None:
+    for folder in ("var/lib/dpkg", "home", "root"):
+        (world.root / folder).mkdir(parents=True, exist_ok=True)
+    root = f'path = "{world.root}"\nmode = "{mode}"\nprofile = "{profile}"'
+    _, left_out = compare(world, TRUE, root=root)
+    assert not any(call.target in {"/var", "/home", "/var/lib/dpkg"} for call in left_out)

@@ -29,6 +29,7 @@ from zonectl.model.config import (
 )
 from zonectl.model.limits import UNLIMITED, Limit
 from zonectl.model.names import unprintable
+from zonectl.model.profiles import WRITABLE
 from zonectl.model.signals import STOP_SIGNALS
 
 shown_text = st.text(max_size=12).filter(lambda text: unprintable(text) is None)
@@ -136,6 +137,8 @@ def _root(draw: st.DrawFn) -> RootConfig:
     values: dict[str, Any] = draw(part(_inner("root"), "image", "path", "tar", "host"))
     values[source] = True if source == "host" else draw(value(kind))
     root = RootConfig(**values)
+    if root.readonly and WRITABLE[root.profile]:
+        root = replace(root, readonly=False)
     return replace(root, mode=RootMode.OVERLAY) if root.host else root
 
 

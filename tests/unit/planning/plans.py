@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zonectl.model.config import (
+    DeviceConfig,
     MountConfig,
     MountKind,
     NamespacesConfig,
@@ -21,6 +22,7 @@ from zonectl.model.config import (
 from zonectl.model.facts import CgroupFacts, CgroupLayout, HostFacts
 from zonectl.model.instance import Instance
 from zonectl.model.names import ZoneName
+from zonectl.model.profiles import RootProfile
 from zonectl.model.seccomp import OFF, STRICT, Filter
 from zonectl.model.steps import Binding
 from zonectl.planning import ZonePlan, plan
@@ -74,6 +76,13 @@ CONFIGS = {
     "sparse-readonly": replace(WEB, root=RootConfig(host=True, readonly=True)),
     "mounts": replace(WEB, mounts=MOUNTS),
     "chroot": replace(WEB, root=RootConfig(image="debian:12", switch=RootSwitch.CHROOT)),
+    "fixed": replace(WEB, root=RootConfig(image="debian:12", profile=RootProfile.FIXED)),
+    "flexible-copy": replace(
+        WEB,
+        root=RootConfig(tar="/srv/root.tar", mode=RootMode.COPY, profile=RootProfile.FLEXIBLE),
+        devices=(DeviceConfig(path="/dev/fuse"), DeviceConfig(path="/dev/net/tun", mode=0o666, access="rwm")),
+        sysctl=(("net.ipv4.ip_forward", "1"), ("kernel.domainname", "example.org")),
+    ),
     "readonly": replace(WEB, root=RootConfig(image="debian:12", readonly=True)),
     "limits": replace(WEB, resources=ResourcesConfig(cpus=1.5, memory_bytes=512 << 20, pids=512)),
     "reaper": replace(WEB, init=True, security=SecurityConfig(no_new_privs=True)),

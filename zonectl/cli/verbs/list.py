@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from zonectl.cli.setting import Setting
     from zonectl.model.config import ZoneConfig
-    from zonectl.model.record import ZoneRecord
+    from zonectl.model.record import LiveNote, ZoneRecord
     from zonectl.runtime.context import Context
     from zonectl.runtime.status import ZoneStatus
 
@@ -149,8 +149,13 @@ def data(context: Context, zone: ZoneStatus, *, config: bool = True) -> dict[str
         "oom_kills": last.oom_kills if last else None,
         "autostart": described.autostart if described else None,
         "created_at": round(record.created_at, 3) if record else None,
-        "waived": waived(described, record) if described else None,
+        "waived": waived(described, record) + _maintained(live) if described else None,
     }
+
+
+def _maintained(live: LiveNote | None) -> list[str]:
+    """What a start has waived that the file does not."""
+    return ["--writable"] if live and live.writable else []
 
 
 def waived(config: ZoneConfig, record: ZoneRecord | None) -> list[str]:

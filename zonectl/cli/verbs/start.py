@@ -20,6 +20,7 @@ at the same time. A zone that fails keeps only those back that depend on it. A z
 EXAMPLES = """\
 zonectl start web db
 zonectl start --autostart
+zonectl start --writable appliance
 """
 
 
@@ -28,6 +29,11 @@ def arguments(parser: ArgumentParser) -> None:
     choice.add_zones(parser, all_help="every zone that does not run")
     parser.add_argument(
         "--autostart", action="store_true", help="those that do not run and have autostart in their file"
+    )
+    parser.add_argument(
+        "--writable",
+        action="store_true",
+        help="maintain an immutable zone (root.profile): all of its root is writable until it stops",
     )
     parser.set_defaults(check=check)
 
@@ -44,7 +50,7 @@ def run(options: Namespace, setting: Setting) -> int:
     names = choice.named(options.zones) or _standing(context, batch, autostart=options.autostart)
     if names:
         setting.require_warden("start", names[0])
-        starting.start_all(context, names, batch)
+        starting.start_all(context, names, batch, writable=options.writable)
     return batch.worst
 
 

@@ -26,6 +26,7 @@ from zonectl.namespaces.steps.mounts import (
 )
 from zonectl.namespaces.steps.nodes import MakeNodes, Node, PlaceNodes
 from zonectl.namespaces.steps.process import BecomeRoot, CloneInit, SetHostname, ShiftClocks, WriteIdMap
+from zonectl.namespaces.steps.profiles import protect_step
 from zonectl.namespaces.steps.scaffold import EnterScaffold, LockMounts
 
 if TYPE_CHECKING:
@@ -216,16 +217,22 @@ def _root_steps(
     )
     staged = Stage(slots=(*lowers, own, *usr_slots), names=names)
     first: tuple[Step, ...] = (staged, root)
-    if config.root.readonly:
+    protect = protect_step(config.root.profile)
+    if config.root.sealed:
         made = MakeMountPoints(folder="root", points=points)
         first = (staged, root, made, Unmount(name="root"), replace(root, readonly=True))
+    elif protect:
+        first = (staged, root, MakeMountPoints(folder="root", points=points), protect)
+    if config.root.sealed or protect:
         usr = replace(usr, readonly=True)
     return (*first, *((usr, PlaceStaged(name="usr", target="/usr")) if usr_slots else ()))
 
 
 def _copy_steps(config: ZoneConfig, points: tuple[tuple[str, str | int], ...]) -> tuple[Step, ...]:
-    if not config.root.readonly:
-        return Stage(slots=(), names=("root", FILES, NONE)), UseTree(slot=0)
+    if not config.root.sealed:
+        used = (Stage(slots=(), names=("root", FILES, NONE)), UseTree(slot=0))
+        protect = protect_step(config.root.profile)
+        return (*used, MakeMountPoints(folder="root", points=points), protect) if protect else used
     return (
         Stage(slots=(0,), names=("root", FILES, NONE)),
         MakeMountPoints(folder="0", points=points),

@@ -175,7 +175,11 @@ class MakeMountPoints:
         """What is missing is made."""
         both = {"folder": ("mkdirat",), "file": ("openat",)}
         kinds = ((point, both.get(str(kind), ("mkdirat", "openat"))) for point, kind in self.points)
-        return tuple(call for point, names in kinds for name in names for call in made(point, kind=name))
+        # What is in the folder "root" is named as the zone will name it.
+        above = "" if self.folder == "root" else self.folder
+        return tuple(
+            call for point, names in kinds for name in names for call in made(f"{above}{point}", kind=name)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
