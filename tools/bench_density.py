@@ -31,6 +31,8 @@ image = "busybox:latest"
 [network]
 bridge = "zdense0"
 subnet = "10.215.0.0/16"
+[process]
+scheduler = "inherit"
 """
 TAIL = 10
 """So many zones at the end of each N are timed, fewer where N is small."""

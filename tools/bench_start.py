@@ -39,6 +39,9 @@ image = "busybox:latest"
 [network]
 bridge = "{BRIDGE}"
 subnet = "{SUBNET}"
+[process]
+# Under `chrt`, as on a machine that others use, the peers' containers keep the scheduling class too.
+scheduler = "inherit"
 """
 
 WIRE = """#!/bin/sh
