@@ -218,6 +218,12 @@ WEAKER: dict[str, tuple[str, str, str, list[str]]] = {
         ["masks: /proc/keys"],
     ),
     "a root that can be written": ("[security]", "readonly = false", "readonly = true", ["mounts: /"]),
+    "a root that is not immutable": (
+        "[security]",
+        "readonly = false",
+        'profile = "fixed"',
+        ["mounts: /"],
+    ),
     "a mount with programs": (
         '[[mount]]\ntype = "tmpfs"\ntarget = "/srv"\nexec = true',
         "exec = true",
@@ -338,6 +344,18 @@ def test_a_paused_zone_is_audited(z: Zonectl) -> None:
     zone = start(z)
     z("pause", "a")
     assert zone.audit(code=0)["holds"]
+
+
+def test_a_root_that_is_maintained(z: Zonectl) -> None:
+    z("create", z.file("immutable"))
+    z("start", "immutable")
+    assert json.loads(z("show", "--security", "--json", "immutable").out)["waived"] == []
+    z("stop", "-t", "0", "immutable")
+    z("start", "--writable", "immutable")
+    found = json.loads(z("show", "--security", "--json", "immutable").out)
+    assert found["holds"]
+    assert [each["key"] for each in found["waived"]] == ["start --writable"]
+    assert {each["name"]: each["found"] for each in found["findings"]}["/"] == "overlay nodev"
 
 
 def test_names_that_the_zone_chooses_drive_no_terminal(z: Zonectl) -> None:

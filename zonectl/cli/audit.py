@@ -56,23 +56,26 @@ def take(context: Context, name: str) -> Audit:
         StateError: its program does not run.
 
     """
+    from zonectl.model.profiles import RootProfile
     from zonectl.planning import audit
-    from zonectl.planning.protections import waivers
+    from zonectl.planning.protections import Waiver, waivers
     from zonectl.runtime.observation import observe
     from zonectl.runtime.zones import for_maintenance, load, plan_of
     from zonectl.store.records import load_live
 
     zone = load(context, name)
-    live = load_live(context.paths, name)
-    if live is not None and live.writable:
+    live, profile = load_live(context.paths, name), zone.config.root.profile
+    maintained = live is not None and live.writable and profile is not RootProfile.NONE
+    if maintained:
         zone = for_maintenance(zone)
+    opened = Waiver(key="start --writable", protection=f"the profile {profile.value} of its root")
     plan = plan_of(context, zone)
     observed = observe(context, name, plan, paths=audit.paths(zone.config, plan))
     return Audit(
         zone=name,
         pid=observed.pid,
         findings=audit.findings(zone.config, plan, observed),
-        waivers=waivers(zone.config, plan.warnings),
+        waivers=(*waivers(zone.config, plan.warnings), *((opened,) if maintained else ())),
     )
 
 

@@ -114,6 +114,9 @@ DIFFERENCES: list[tuple[str, Change, str, str]] = [
     ("default", _standing("/proc", fstype="tmpfs"), "mounts", "/proc"),
     ("default", _standing("/sys", options=frozenset({"nosuid", "nodev", "noexec"})), "mounts", "/sys"),
     ("readonly", _standing("/", options=frozenset({"nodev"})), "mounts", "/"),
+    ("fixed", _standing("/", options=frozenset({"nodev"})), "mounts", "/"),
+    ("fixed", _standing("/var/lib/dpkg", options=frozenset({"nodev"})), "mounts", "/var/lib/dpkg"),
+    ("fixed", _standing("/var/lib/dpkg", mounted=False, reason="not a mount"), "mounts", "/var/lib/dpkg"),
     ("mounts", _standing("/etc/web.conf", options=frozenset({"nodev", "nosuid"})), "mounts", "/etc/web.conf"),
     ("default", _standing("/dev/null", kind="device 8:0"), "devices", "/dev/null"),
     ("default", _standing("/dev/tty", kind="", reason="no such file"), "devices", "/dev/tty"),
@@ -179,6 +182,11 @@ def test_less_than_declared_is_said_and_fine(name: str, change: Change, what: st
     findings = _audited(CONFIGS[name], change)
     assert _differing(findings) == []
     assert [each.name for each in findings if each.verdict is Verdict.NARROWER] == ([what] if what else [])
+
+
+def test_what_the_root_does_not_have_is_not_kept() -> None:
+    absent = _standing("/var/lib/dpkg", mounted=False, kind="", reason="no such file or directory")
+    assert _differing(_audited(CONFIGS["fixed"], absent)) == []
 
 
 def test_what_the_kernel_does_not_have_needs_no_mask() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from zonectl.model.audit import Finding, Verdict
 
+ABSENT = "no such file or directory"
+"""The reason why nothing stands at a place that is not there."""
+
 
 def same(area: str, name: str, *, declared: str, found: str | None) -> Finding:
     """One that must be exactly as declared."""

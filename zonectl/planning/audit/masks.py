@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zonectl.namespaces.steps.masks import MaskPaths
-from zonectl.planning.audit.comparison import same
+from zonectl.planning.audit.comparison import ABSENT, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 AREA = "masks"
 _FILE, _FOLDER, _READ_ONLY = "empty file", "empty folder", "read-only"
-_ABSENT = "no such file or directory"
 
 
 def paths(plan: ZonePlan) -> tuple[str, ...]:
@@ -28,7 +27,7 @@ def findings(plan: ZonePlan, observed: Observed) -> Iterator[Finding]:
     standings = {standing.path: standing for standing in observed.standings}
     for path, declared in expected(plan):
         standing = standings[path]
-        absent = standing.reason == _ABSENT
+        absent = standing.reason == ABSENT
         yield same(AREA, path, declared=declared, found=declared if absent else _shown(standing, declared))
 
 

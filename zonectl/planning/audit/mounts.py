@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zonectl.namespaces.steps.contents import MakeDevices, MountFilesystem
 from zonectl.namespaces.steps.mounts import MountOverlay, PlaceStaged, PlaceTree, UseTree
-from zonectl.planning.audit.comparison import ordered, same
+from zonectl.namespaces.steps.profiles import ProtectRoot
+from zonectl.planning.audit.comparison import ABSENT, ordered, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,10 +23,11 @@ _FLAGS = ("ro", "nosuid", "nodev", "noexec")
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """What is to stand somewhere: a file system, "" for whichever, with flags."""
+    """What is to stand somewhere: a file system, "" for whichever, with flags. `optional`: where the root has that."""
 
     fstype: str
     flags: frozenset[str]
+    optional: bool = False
 
     @property
     def words(self) -> str:
@@ -48,16 +50,17 @@ def findings(config: ZoneConfig, plan: ZonePlan, observed: Observed) -> Iterator
 def _mount(path: str, wanted: Mount, standing: Standing) -> Finding:
     declared = wanted.words
     if not standing.mounted:
-        return same(AREA, path, declared=declared, found=standing.reason)
-    found = Mount(fstype=standing.fstype, flags=standing.options & frozenset(_FLAGS))
-    kind = wanted.fstype in {"", found.fstype}
-    words = declared, found.words if wanted.fstype else _words(found.flags)
+        found = declared if wanted.optional and standing.reason == ABSENT else standing.reason
+        return same(AREA, path, declared=declared, found=found)
+    seen = Mount(fstype=standing.fstype, flags=standing.options & frozenset(_FLAGS))
+    kind = wanted.fstype in {"", seen.fstype}
+    words = declared, seen.words if wanted.fstype else _words(seen.flags)
     return ordered(
         AREA,
         path,
         words=words,
-        equal=kind and found.flags == wanted.flags,
-        less=kind and found.flags > wanted.flags,
+        equal=kind and seen.flags == wanted.flags,
+        less=kind and seen.flags > wanted.flags,
     )
 
 
@@ -67,30 +70,33 @@ def _words(flags: frozenset[str]) -> str:
 
 def expected(config: ZoneConfig, plan: ZonePlan) -> dict[str, Mount]:
     """What is to stand where; what comes later covers what came before."""
-    return dict(_mounts(config, plan))
-
-
-def _mounts(config: ZoneConfig, plan: ZonePlan) -> Iterator[tuple[str, Mount]]:
     declared = {mount.target: _declared(mount) for mount in config.mounts}
+    found: dict[str, Mount] = {}
     overlays: dict[str, Mount] = {}
     for step in plan.inside:
         match step:
             case MountOverlay():
-                readonly = ("rdonly",) if step.readonly else ()
-                overlays[step.name] = Mount("overlay", _named(("nodev", *readonly)))
-                if step.name == "root":
-                    yield "/", overlays[step.name]
+                overlays[step.name] = _overlay(step)
+                found["/"] = overlays["root"]
             case UseTree():
-                yield "/", Mount("", _named(plan.trees[step.slot].attributes))
+                found["/"] = Mount("", _named(plan.trees[step.slot].attributes))
             case PlaceStaged():
-                yield step.target, overlays[step.name]
+                found[step.target] = overlays[step.name]
             case MakeDevices():
-                yield "/dev", Mount(step.filesystem.fstype, _named(step.filesystem.attributes))
+                found["/dev"] = Mount(step.filesystem.fstype, _named(step.filesystem.attributes))
             case MountFilesystem():
-                yield step.target, Mount(step.fstype, _named(step.attributes))
+                found[step.target] = Mount(step.fstype, _named(step.attributes))
             case PlaceTree():
                 flags = _named(plan.trees[step.slot].attributes)
-                yield step.target, Mount("", declared.get(step.target, flags))
+                found[step.target] = Mount("", declared.get(step.target, flags))
+            case ProtectRoot():
+                found["/"] = replace(found["/"], flags=found["/"].flags | {"ro"})
+                found |= dict.fromkeys(step.kept, replace(found["/"], optional=True))
+    return found
+
+
+def _overlay(step: MountOverlay) -> Mount:
+    return Mount("overlay", _named(("nodev", "rdonly") if step.readonly else ("nodev",)))
 
 
 def _declared(mount: MountConfig) -> frozenset[str]:
