@@ -38,15 +38,16 @@ def start(context: Context, name: str, *, writable: bool = False) -> None:
         HostLacks: the host cannot do what the zone file asks for.
         ProgramError: the zone's program cannot be executed.
         Busy: another command works on the zone.
+        ZonectlError: its root is not immutable, or its platform is up with one that is.
 
     """
     with zones.locked(context, name, "start"):
         found = require(context, name, "start")
         if found.state is ZoneState.READY:
-            _release(context, name)
             if writable:
                 hint = f"zonectl stop {name}, then start it again"
                 raise ZonectlError("its platform is up with an immutable root", zone=name, hint=hint)
+            _release(context, name)
             return
         zone = zones.load(context, name)
         _bring_up(context, zones.for_maintenance(zone) if writable else zone, parked=False, writable=writable)
