@@ -81,8 +81,8 @@ static bool is_one_of(const char *word, const char *const *words)
 
 /* ---------------------------------------------------------------------------------------------- the command line */
 
-/* The run root that the words before the verb name; NULL if they need more thought than this. `*verb` is set. */
-static const char *run_root(char **words, const char **verb)
+/* The run root that the words before the verb name; NULL if they need more thought than this. `*verb` and `*rest` are set. */
+static const char *run_root(char **words, const char **verb, char ***rest)
 {
     const char *run = getenv("ZONECTL_RUN");
 
@@ -98,7 +98,18 @@ static const char *run_root(char **words, const char **verb)
         words++;
     }
     *verb = *words;
+    *rest = *words ? words + 1 : words;
     return run && *run ? run : RUN;
+}
+
+/* Whether `-t` or `--tty` may be among the words: a terminal is pumped although no stream is one. Wrong for a program's
+ * own `-t` where no "--" stands before it, which costs time and nothing else. */
+static bool may_want_terminal(char **words)
+{
+    for (; *words && strcmp(*words, "--") != 0; words++)
+        if (**words == '-' && ((*words)[1] == '-' ? strcmp(*words, "--tty") == 0 : strchr(*words, 't') != NULL))
+            return true;
+    return false;
 }
 
 static int connected(const char *run)
@@ -351,14 +362,17 @@ int main(int argc, char **argv)
 {
     const char *verb = NULL;
     const char *run;
+    char **rest = NULL;
     int sock, signals;
 
     (void)argc;
     arguments = argv;
     sigprocmask(SIG_SETMASK, NULL, &mask_before);
-    run = argv[0] ? run_root(argv + 1, &verb) : NULL;
+    run = argv[0] ? run_root(argv + 1, &verb, &rest) : NULL;
     in_foreground = verb && is_one_of(verb, foreground);
     if (!run || !verb || !is_one_of(verb, warm) || geteuid() != 0 || !streams_are_plain())
+        leave_it_to_python();
+    if (in_foreground && may_want_terminal(rest))
         leave_it_to_python();
     sock = connected(run);
     if (sock < 0)

@@ -2,7 +2,7 @@
 
 An instance of its own holds N zones of `busybox sleep`, each with its own ids, overlay root, network namespace and link
 to one bridge. The last ten before each N are timed: what the next zone costs when there are so many. Memory is the
-proportional set size (PSS, proc_pid_smaps(5)) of zoned, its logger and its spare worker. Everything is deleted again.
+proportional set size (PSS, proc_pid_smaps(5)) of zoned, its logger and its workers. Everything is deleted again.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Sample:
     list_ms: float
     zoned_kib: int
     logger_kib: int
-    spare_kib: int
+    workers_kib: int
 
 
 class Instance:
@@ -83,13 +83,12 @@ class Instance:
         return str(path)
 
     def pss(self) -> tuple[int, int, int]:
-        """KiB of zoned, its logger and its spare worker, in the order in which they were forked; 0 for none."""
+        """KiB of zoned, its logger, which it forked first, and its workers; 0 for none."""
         zoned = int(self.do("zoned", "status").split()[-1])
         children = Path(f"/proc/{zoned}/task/{zoned}/children").read_text(encoding="ascii").split()
         kin = [pid for pid in children if _is_fork(pid, zoned)]
-        sizes = [_pss_kib(pid) for pid in (str(zoned), *kin[:2])]
-        first, second, third = (*sizes, 0, 0)[:3]
-        return first, second, third
+        sizes = [_pss_kib(pid) for pid in kin]
+        return _pss_kib(str(zoned)), sum(sizes[:1]), sum(sizes[1:])
 
 
 def main() -> int:
@@ -145,8 +144,8 @@ def grow(instance: Instance, counts: list[int]) -> list[Sample]:
 def measured(instance: Instance, count: int, *, create_ms: float, start_ms: float) -> Sample:
     """The figures with `count` zones up."""
     lists = [instance.timed_ms("list") for _ in range(TAIL)]
-    time.sleep(1)  # the spare worker rehearses
-    zoned, logger, spare = instance.pss()
+    time.sleep(1)  # the workers come to rest
+    zoned, logger, workers = instance.pss()
     return Sample(
         zones=count,
         create_ms=create_ms,
@@ -154,7 +153,7 @@ def measured(instance: Instance, count: int, *, create_ms: float, start_ms: floa
         list_ms=statistics.median(lists),
         zoned_kib=zoned,
         logger_kib=logger,
-        spare_kib=spare,
+        workers_kib=workers,
     )
 
 
@@ -198,11 +197,11 @@ def clean_up(instance: Instance) -> None:
 def report(samples: list[Sample], widths: dict[int, float]) -> None:
     """Print the tables."""
     columns = f"{'zones':>6} {'create ms':>10} {'start ms':>9} {'list ms':>8}"
-    print(f"{columns} {'zoned':>8} {'logger':>8} {'spare':>8}  KiB of PSS")
+    print(f"{columns} {'zoned':>8} {'logger':>8} {'workers':>8}  KiB of PSS")
     for sample in samples:
         print(
             f"{sample.zones:6} {sample.create_ms:10.1f} {sample.start_ms:9.1f} {sample.list_ms:8.1f} "
-            f"{sample.zoned_kib:8} {sample.logger_kib:8} {sample.spare_kib:8}"
+            f"{sample.zoned_kib:8} {sample.logger_kib:8} {sample.workers_kib:8}"
         )
     first, last = samples[0], samples[-1]
     if last.zones > first.zones:

@@ -168,6 +168,34 @@ def test_from_the_welcome_on_it_is_here_to_the_end(
     assert (done.returncode, done.stdout, done.stderr) == (status, b"", said)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="zoned is root's")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["exec", "-t", "web", "--", "top"],
+        ["run", "--tty", "busybox"],
+        ["exec", "-u", "www", "-tw", "/", "web", "top"],
+        ["exec", "web", "ls", "-t"],
+    ],
+)
+def test_who_may_want_a_terminal_gets_the_client_in_python(client: str, run: str, words: list[str]) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{run}/zoned.sock")
+        listener.listen()
+        assert _left(client, ["--run", run, *words], timeout=10) == ["--run", run, *words]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="zoned is root's")
+@pytest.mark.parametrize(
+    "words", [["exec", "web", "--", "ls", "-t"], ["exec", "-T", "web", "top"], ["list", "-t"], ["wait"]]
+)
+def test_who_wants_no_terminal_is_served_by_it(client: str, run: str, words: list[str]) -> None:
+    thread = _listen(run, _frame(protocol.WELCOME) + _frame(protocol.EXIT, b"7"))
+    done = subprocess.run([client, "--run", run, *words], check=False, stdin=subprocess.DEVNULL, timeout=10)
+    thread.join()
+    assert done.returncode == 7
+
+
 def test_both_clients_agree_on_what_goes_to_zoned() -> None:
     text = accelerator.config("/launcher", "1.2")
     defined = dict(re.findall(r"^#define (\w+) (.*)$", text, re.MULTILINE))
