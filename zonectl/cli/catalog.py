@@ -69,6 +69,7 @@ VERBS: dict[str, Verb] = {
     "restart": Verb(_RUN, "stop zones that run, then start them", privileged=True),
     "pause": Verb(_RUN, "freeze every process of zones", privileged=True),
     "resume": Verb(_RUN, "let paused zones go on", privileged=True),
+    "repair": Verb(_RUN, "put back what somebody took away from running zones", privileged=True),
     "cp": Verb(_RUN, "copy files into a zone and out of it", privileged=True),
     "list": Verb(_LOOK, "list zones and their states", reads=True),
     "show": Verb(_LOOK, "show all that is known about a zone", reads=True),

@@ -11,9 +11,8 @@ from zonectl import config as zone_files
 from zonectl.cgroups.tree import Tree
 from zonectl.cli.escape import escape
 from zonectl.cli.moments import exit_words, moment, span
-from zonectl.errors import StoreError, SyscallError, ZonectlError
+from zonectl.errors import StoreError, ZonectlError
 from zonectl.kernel import proc
-from zonectl.model.config import NetworkMode
 from zonectl.model.instance import zone_cgroup
 from zonectl.model.state import ZoneState
 from zonectl.model.units import format_size
@@ -62,6 +61,7 @@ class Portrait:
     stats: GroupStats | None
     pressure: GroupPressure | None
     mounts: tuple[MountEntry, ...]
+    degraded: tuple[str, ...]
     hints: tuple[str, ...]
     now: float
 
@@ -94,7 +94,8 @@ def take(context: Context, name: str) -> Portrait:
         stats=tree.stats(group) if group and live else None,
         pressure=tree.pressure(group) if group and live else None,
         mounts=tuple(proc.mountinfo(found.live.pid, limit_bytes=_MOUNTINFO_BYTES)) if found.live else (),
-        hints=(*_hints(found), *_network_hints(context, found, config)),
+        degraded=_degraded(context, found),
+        hints=tuple(_hints(found)),
         now=time.time(),
     )
 
@@ -150,20 +151,11 @@ def _hints(found: ZoneStatus) -> Iterator[str]:
         yield "processes were killed for memory: raise resources.memory"
 
 
-def _network_hints(context: Context, found: ZoneStatus, config: ZoneConfig | None) -> Iterator[str]:
-    """What somebody has taken away from the connection of a zone that has processes."""
-    if found.live is None or found.record is None or config is None:
-        return
-    if config.network.mode is not NetworkMode.VETH or not config.namespaces.net:
-        return
-    from zonectl.network.status import inspect
+def _degraded(context: Context, found: ZoneStatus) -> tuple[str, ...]:
+    """What somebody has taken away from a zone that has processes."""
+    from zonectl.runtime.health import Checkup
 
-    try:
-        connection = inspect(context.instance, found.record.id, bridge=config.network.bridge)
-    except SyscallError:  # nobody but root may ask for the rules; the rest is shown all the same
-        return
-    for problem in connection.problems:
-        yield f"{problem}: zonectl restart {found.name}"
+    return Checkup(context).ailments(found)
 
 
 def as_data(taken: Portrait) -> dict[str, object]:
@@ -196,6 +188,7 @@ def as_data(taken: Portrait) -> dict[str, object]:
         "warnings": list(record.warnings) if record else [],
         "last": asdict(last) if last else None,
         "damaged": taken.status.damaged,
+        "degraded": list(taken.degraded),
         "hints": list(taken.hints),
         "config": tomllib.loads(zone_files.dumps(config)) if config else None,
     }
@@ -219,7 +212,7 @@ def as_text(taken: Portrait, style: Style) -> list[str]:
         ("used", _used(taken)),
         ("waited (share of the last 10 s)", _waited(taken)),
         ("mounts", _mount_lines(taken)),
-        ("hints", [f"{_INDENT}{hint}" for hint in taken.hints]),
+        ("hints", [f"{_INDENT}{hint}" for hint in (*taken.hints, *_remedy(taken))]),
         ("configuration", _config_lines(taken)),
     )
     lines = [style.paint(f"{taken.status.name}: {taken.status.state.value}", "bold")]
@@ -243,8 +236,7 @@ def _live_facts(live: LiveNote, now: float) -> Iterator[str]:
 
 def _facts(taken: Portrait) -> Iterator[str]:
     record, live, last = taken.status.record, taken.status.live, taken.status.last
-    if taken.status.damaged:
-        yield _line("damaged", taken.status.damaged)
+    yield from _ailments(taken)
     if record:
         yield _line("id", record.id)
         yield _line("created", moment(record.created_at))
@@ -265,6 +257,17 @@ def _facts(taken: Portrait) -> Iterator[str]:
         yield _line("last exit", f"{exit_words(last)}{killed}, {moment(last.ended_at)}")
     for warning in record.warnings if record else ():
         yield _line("warning", warning)
+
+
+def _ailments(taken: Portrait) -> Iterator[str]:
+    if taken.status.damaged:
+        yield _line("damaged", taken.status.damaged)
+    for ailment in taken.degraded:
+        yield _line("degraded", ailment)
+
+
+def _remedy(taken: Portrait) -> tuple[str, ...]:
+    return (f"zonectl repair {taken.status.name}",) if taken.degraded else ()
 
 
 def _shared_lines(taken: Portrait) -> list[str]:

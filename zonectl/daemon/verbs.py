@@ -35,7 +35,7 @@ CHANGING = frozenset(
             "set",
             "rename",
         ),
-        *("image", "snapshot", "cp", "gc", "recover"),
+        *("image", "snapshot", "cp", "gc", "recover", "repair"),
     )
 )
 """Need zoned, or are faster in it: it is started if it is not there. When the client is killed, they complete."""

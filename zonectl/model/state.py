@@ -34,6 +34,7 @@ ALLOWED: dict[str, frozenset[ZoneState]] = {
     "pause": frozenset({ZoneState.RUNNING}),
     "resume": frozenset({ZoneState.PAUSED}),
     "delete": frozenset({ZoneState.CONFIGURED, ZoneState.INCOMPLETE, ZoneState.INSTALLED}),
+    "repair": _LIVE,
     "cp": frozenset({ZoneState.READY, ZoneState.RUNNING, ZoneState.PAUSED}),
     "show --security": frozenset({ZoneState.RUNNING, ZoneState.PAUSED, ZoneState.SHUTTING_DOWN}),
 }
@@ -57,6 +58,7 @@ _HELPS: dict[tuple[str, ZoneState], str] = {
     ("show --security", ZoneState.READY): "start",
     ("pause", ZoneState.INSTALLED): "start",
     ("resume", ZoneState.INSTALLED): "start",
+    ("repair", ZoneState.INSTALLED): "start",
 }
 
 

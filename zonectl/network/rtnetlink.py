@@ -140,6 +140,21 @@ def make_veth(
     return Request(kind=_RTM_NEWLINK, flags=_MAKE, body=body, call="RTM_NEWLINK", subject=link)
 
 
+def join_bridge(link: str, *, master: int, group: int) -> Request:
+    """The link is a port of `master`, and in the `group` by which rules know it."""
+    body = b"".join(
+        (
+            _IFINFOMSG.pack(0, 0, 0, 0, 0),
+            text(_IFLA_IFNAME, link),
+            u32(_IFLA_MASTER, master),
+            u32(_IFLA_GROUP, group),
+        )
+    )
+    return Request(
+        kind=_RTM_NEWLINK, flags=NLM_F_ACK, body=body, call="RTM_NEWLINK", subject=f"{link} master"
+    )
+
+
 def guard_port(link: str, *, isolated: bool) -> Request:
     """Frames from known addresses alone (locked, Linux 5.18), to known addresses alone, and apart from its like."""
     data = nested(
@@ -171,6 +186,14 @@ def bring_up(index: int, *, subject: str) -> Request:
     """The link is up."""
     body = _IFINFOMSG.pack(0, 0, index, IFF_UP, IFF_UP)
     return Request(kind=_RTM_NEWLINK, flags=NLM_F_ACK, body=body, call="RTM_NEWLINK", subject=f"{subject} up")
+
+
+def take_down(index: int, *, subject: str) -> Request:
+    """The link is down: no frame passes it."""
+    body = _IFINFOMSG.pack(0, 0, index, 0, IFF_UP)
+    return Request(
+        kind=_RTM_NEWLINK, flags=NLM_F_ACK, body=body, call="RTM_NEWLINK", subject=f"{subject} down"
+    )
 
 
 def delete_link(link: str) -> Request:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,44 @@ def inspect(instance: Instance, zone_id: str, *, bridge: str) -> NetworkStatus:
         bridge_present=is_ours,
         rules_intact=there is not None and is_ours and _rules_hold(instance, bridge, there),
     )
+
+
+class Inspection:
+    """A look at the connections of any number of zones; each bridge, and its rules, is looked at once."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._bridges: dict[int, tuple[bool, bool]] = {}
+
+    def of(self, zone_id: str) -> NetworkStatus:
+        """The connection of the running zone `zone_id`, whatever bridge it is on.
+
+        Raises:
+            SyscallError: the kernel cannot be asked.
+
+        """
+        with open_channel() as channel:
+            port = _find(channel, link_name(zone_id))
+            if port is None or port.master is None:
+                return NetworkStatus(
+                    link_present=port is not None, has_master=False, bridge_present=True, rules_intact=True
+                )
+            if port.master not in self._bridges:
+                self._bridges[port.master] = self._bridge(channel, port.master)
+        is_ours, is_guarded = self._bridges[port.master]
+        return NetworkStatus(
+            link_present=True, has_master=is_ours, bridge_present=True, rules_intact=is_guarded or not is_ours
+        )
+
+    def _bridge(self, channel: Channel, index: int) -> tuple[bool, bool]:
+        """Whether the bridge is the instance's, and whether the rules for it are all there."""
+        try:
+            name = socket.if_indextoname(index)
+        except OSError:
+            return False, False  # it went meanwhile
+        found = _find(channel, name)
+        is_ours = found is not None and found.alias.startswith(owner_mark(self._instance))
+        return is_ours, found is not None and is_ours and _rules_hold(self._instance, name, found)
 
 
 def _rules_hold(instance: Instance, bridge: str, link: Link) -> bool:

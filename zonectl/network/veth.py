@@ -33,12 +33,37 @@ def apply(step: MakeVeth, *, netns_fd: int) -> None:
     with open_channel() as channel:
         _make(channel, step, netns_fd)
         _quiet(step)
-        index = _index(step.link)
-        admit = rtnetlink.admit_mac(
-            index, step.mac, replace=step.mac.startswith(MAC_PREFIX_IPV4), subject=f"{step.mac} {step.link}"
-        )
-        made = channel.try_ask(rtnetlink.guard_port(step.link, isolated=step.isolated), admit)
-    for answer in made:
+        _guard(channel, step)
+
+
+def rejoin(step: MakeVeth) -> None:
+    """Make the link a guarded port of the bridge again: its bridge was deleted, or somebody took it off.
+
+    Raises:
+        HostLacks: the bridge is gone, or another port of it has the same link address.
+        SyscallError: a message was refused.
+
+    """
+    index = _index(step.link)
+    join = rtnetlink.join_bridge(step.link, master=_bridge_index(step.bridge), group=_group(step))
+    with open_channel() as channel:
+        # Down until it is guarded: a zone that waits for this would have a moment as whoever it likes.
+        channel.ask(rtnetlink.take_down(index, subject=step.link), join)
+        _quiet(step)
+        _guard(channel, step)
+        channel.ask(rtnetlink.bring_up(index, subject=step.link))
+
+
+def _group(step: MakeVeth) -> int:
+    return GROUP_ISOLATED if step.isolated else GROUP_OPEN
+
+
+def _guard(channel: Channel, step: MakeVeth) -> None:
+    index = _index(step.link)
+    admit = rtnetlink.admit_mac(
+        index, step.mac, replace=step.mac.startswith(MAC_PREFIX_IPV4), subject=f"{step.mac} {step.link}"
+    )
+    for answer in channel.try_ask(rtnetlink.guard_port(step.link, isolated=step.isolated), admit):
         if answer.error is not None:
             raise _explained(answer.error, step) from answer.error
 
@@ -68,7 +93,7 @@ def _make(channel: Channel, step: MakeVeth, netns_fd: int) -> None:
     request = rtnetlink.make_veth(
         step.link,
         master=_bridge_index(step.bridge),
-        group=GROUP_ISOLATED if step.isolated else GROUP_OPEN,
+        group=_group(step),
         peer=step.peer,
         mac=step.mac,
         netns_fd=netns_fd,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 KEYS = [
     "id", "name", "state", "path", "address", "pid", "uptime_s", "last_exit", "oom_kills", "autostart", "created_at",
-    "waived",
+    "waived", "degraded",
 ]  # fmt: skip
 RUNNING = [
     "0a1b2c3d",
@@ -39,8 +39,9 @@ RUNNING = [
     True,
     0.0,
     ["namespaces.user"],
+    [],
 ]
-DAMAGED = [None, "damaged", "incomplete", "/z/\x1b[2J", None, None, None, None, None, None, None, None]
+DAMAGED: list[object] = [None, "damaged", "incomplete", "/z/\x1b[2J", *[None] * 8, []]
 ZONES: list[dict[str, object]] = [dict(zip(KEYS, zone, strict=True)) for zone in (RUNNING, DAMAGED)]
 
 
@@ -70,7 +71,7 @@ def test_for_people() -> None:
 
 def test_what_is_waived_is_for_people_who_ask() -> None:
     lines = listing.for_people(ZONES, (*listing._BASE, *listing._MORE), headers=True, style=Style())
-    assert [line.split()[-1] for line in lines] == ["WAIVED", "namespaces.user", "-"]
+    assert [line.split()[-2] for line in lines] == ["WAIVED", "namespaces.user", "-"]
 
 
 def test_states_have_colours() -> None:
@@ -96,6 +97,7 @@ def test_json_has_all_keys(run: Callable[..., Outcome], tmp_path: Path) -> None:
         "autostart": None,
         "created_at": 1700000000.0,
         "waived": None,
+        "degraded": [],
     }
 
 
@@ -129,7 +131,7 @@ def test_nothing_there(run: Callable[..., Outcome]) -> None:
 def test_last_exit(run: Callable[..., Outcome], tmp_path: Path) -> None:
     paths = save(tmp_path, "web")
     records.save_last(paths, "web", LastExit(ended_at=1700000000.0, status=None, signal=9, oom_kills=2))
-    assert run("list", "-cvp").out.endswith(":SIGKILL:2::1700000000.0:\n")
+    assert run("list", "-cvp").out.endswith(":SIGKILL:2::1700000000.0::\n")
     assert run("wait", "web").status == 137
 
 
@@ -162,3 +164,11 @@ def test_spans(seconds: float, words: str) -> None:
 )
 def test_exits(last: LastExit | None, words: str) -> None:
     assert exit_words(last) == words
+
+
+def test_what_is_missing_of_a_zone_is_its_state_for_people() -> None:
+    ill = {**ZONES[0], "degraded": ["its bridge is gone", "its control group is gone"]}
+    lines = listing.for_people([ill], listing._BASE + listing._MORE, headers=False, style=Style())
+    assert lines[0].split()[2] == "degraded"
+    assert lines[0].endswith("its bridge is gone; its control group is gone")
+    assert listing._cells(ill, listing._BASE)[2] == "running"

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -270,9 +271,19 @@ def taken(*, live: bool) -> portrait.Portrait:
         stats=None,
         pressure=None,
         mounts=(mount,) if live else (),
+        degraded=(),
         hints=tuple(portrait._hints(status)),
         now=160.0,
     )
+
+
+def test_show_says_what_is_missing_and_what_to_do() -> None:
+    ill = replace(taken(live=True), degraded=("its bridge is gone", "its control group is gone"))
+    lines = portrait.as_text(ill, Style())
+    assert "  degraded    its bridge is gone" in lines
+    assert "  zonectl repair web" in lines
+    assert portrait.as_data(ill)["degraded"] == ["its bridge is gone", "its control group is gone"]
+    assert "  zonectl repair web" not in portrait.as_text(taken(live=True), Style())
 
 
 def test_show_says_plainly_what_is_shared() -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zonectl.model.config import ZoneConfig
     from zonectl.model.record import LiveNote, ZoneRecord
     from zonectl.runtime.context import Context
+    from zonectl.runtime.health import Checkup
     from zonectl.runtime.status import ZoneStatus
 
 DESCRIPTION = """\
@@ -27,7 +28,9 @@ List zones: those with processes, or with -c all, or those that are named, whate
 For programs: -p prints a line for each zone, without titles, its fields separated by colons, with \\: for a colon and
 \\\\ for a backslash in them; -o json a list of objects, which always have all keys; -o csv a table with titles. Times
 are seconds there, and what is not known is empty, or null. "waived" are the keys of the zone's file by which it goes
-without a protection (a list; with spaces between them in a field): "zonectl show --security" says which.
+without a protection (a list; with spaces between them in a field): "zonectl show --security" says which. "degraded" is
+what somebody has taken away from a zone that runs, in words (a list; with semicolons in a field); people see "degraded"
+as its state. "zonectl repair" puts it back.
 """
 EXAMPLES = """\
 zonectl list
@@ -51,14 +54,17 @@ _MORE = (
     Column("autostart", "AUTOSTART"),
     Column("created_at", "CREATED"),
     Column("waived", "WAIVED"),
+    Column("degraded", "DEGRADED"),
 )
 _STATE_AT = 2
+_DEGRADED = "degraded"
 _COLOURS = {
     ZoneState.RUNNING.value: "green",
     ZoneState.READY.value: "green",
     ZoneState.PAUSED.value: "yellow",
     ZoneState.SHUTTING_DOWN.value: "yellow",
     ZoneState.INCOMPLETE.value: "red",
+    _DEGRADED: "red",
 }
 
 
@@ -69,7 +75,7 @@ def arguments(parser: ArgumentParser) -> None:
         "-v",
         "--verbose",
         action="store_true",
-        help="more columns: last exit, OOM kills, autostart, created, waived",
+        help="more columns: last exit, OOM kills, autostart, created, waived, degraded",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("-p", "--parsable", action="store_true", help="fields separated by colons")
@@ -103,22 +109,40 @@ def run(options: Namespace, setting: Setting) -> int:
 def _rendered(context: Context, options: Namespace, zones: Sequence[ZoneStatus]) -> str:
     if options.quiet:
         return "".join(f"{zone.name}\n" for zone in zones)
+    checkup = _Checkup(context)
     if options.output == "json":
-        return table.json_text([data(context, zone) for zone in zones])
+        return table.json_text([data(context, zone, checkup=checkup) for zone in zones])
     columns = _BASE + (_MORE if options.verbose else ())
     if options.parsable:
-        rows = [_cells(data(context, zone), columns) for zone in zones]
+        rows = [_cells(data(context, zone, checkup=checkup), columns) for zone in zones]
         return "".join(f"{table.colon_line(row)}\n" for row in rows)
     if options.output == "csv":
-        rows = [_cells(data(context, zone), columns) for zone in zones]
+        rows = [_cells(data(context, zone, checkup=checkup), columns) for zone in zones]
         return table.csv_text(columns, rows, headers=not options.no_headers)
     lines = for_people(
-        [data(context, zone, config=options.verbose) for zone in zones],
+        [data(context, zone, config=options.verbose, checkup=checkup) for zone in zones],
         columns,
         headers=not options.no_headers,
         style=Style.of_output(),
     )
     return "".join(f"{line}\n" for line in lines)
+
+
+class _Checkup:
+    """As runtime's, imported for the first zone that has processes: a list without one needs no sockets."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._checkup: Checkup | None = None
+
+    def ailments(self, zone: ZoneStatus) -> tuple[str, ...]:
+        if zone.live is None:
+            return ()
+        if self._checkup is None:
+            from zonectl.runtime.health import Checkup
+
+            self._checkup = Checkup(self._context)
+        return self._checkup.ailments(zone)
 
 
 def for_people(
@@ -129,11 +153,16 @@ def for_people(
     def paint(column: int, cell: str, padded: str) -> str:
         return style.paint(padded, _COLOURS.get(cell)) if column == _STATE_AT else padded
 
-    rows = [[_shown(column.name, zone[column.name]) for column in columns] for zone in zones]
+    rows = [[_shown(column.name, _seen(zone, column.name)) for column in columns] for zone in zones]
     return table.aligned(columns, rows, headers=headers, paint=paint)
 
 
-def data(context: Context, zone: ZoneStatus, *, config: bool = True) -> dict[str, object]:
+def _seen(zone: dict[str, object], name: str) -> object:
+    """A field as people are to see it: that something is missing of a zone matters more than that it runs."""
+    return _DEGRADED if name == "state" and zone[_DEGRADED] else zone[name]
+
+
+def data(context: Context, zone: ZoneStatus, *, config: bool = True, checkup: _Checkup) -> dict[str, object]:
     """A zone as `-o json` prints it. Without `config` its file is not read: `autostart` and `waived` are None."""
     record, live, last = zone.record, zone.live, zone.last
     described = _config(context, zone.name) if config else None
@@ -150,6 +179,7 @@ def data(context: Context, zone: ZoneStatus, *, config: bool = True) -> dict[str
         "autostart": described.autostart if described else None,
         "created_at": round(record.created_at, 3) if record else None,
         "waived": waived(described, record) + _maintained(live) if described else None,
+        "degraded": list(checkup.ailments(zone)),
     }
 
 
@@ -176,15 +206,19 @@ def _config(context: Context, name: str) -> ZoneConfig | None:
 
 def _cells(zone: dict[str, object], columns: Sequence[Column]) -> list[str]:
     """Fields for programs."""
-    return [_cell(zone[column.name]) for column in columns]
+    return [_cell(column.name, zone[column.name]) for column in columns]
 
 
-def _cell(value: object) -> str:
+def _cell(name: str, value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return " ".join(value)
+        return _joined(name, value)
     return "" if value is None else str(value)
+
+
+def _joined(name: str, value: list[str]) -> str:
+    return ("; " if name == _DEGRADED else " ").join(value)
 
 
 def _shown(name: str, value: object) -> str:
@@ -193,7 +227,7 @@ def _shown(name: str, value: object) -> str:
         case _, None | []:
             return "-"
         case _, list():
-            return " ".join(value)
+            return _joined(name, value)
         case "uptime_s", float():
             return span(value)
         case "created_at", float():
