@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from zonectl.errors import ImageError, SyscallError
+from zonectl.errors import ImageError, StoreError, SyscallError
 from zonectl.images.archive import Hashed, compression, decompressed
 from zonectl.images.extract import Extraction
 from zonectl.kernel import attributes, command, process
@@ -143,15 +143,19 @@ def _read_report(fd: int, deadline_s: float) -> bytes:
 
 
 def _parsed(report: bytes) -> Unpacked:
-    fields = Fields("the report of unpacking", json.loads(report))
-    if (error := fields.optional_text("error")) is not None:
-        raise ImageError(error)
-    return Unpacked(
-        digest=fields.text("digest"),
-        entries=fields.integer("entries"),
-        bytes=fields.integer("bytes"),
-        skipped=fields.texts("skipped"),
-    )
+    """What the child has reported; an archive may have made it say anything."""
+    try:
+        fields = Fields("the report of unpacking", {"all": json.loads(report)}).table("all")
+        if (error := fields.optional_text("error")) is not None:
+            raise ImageError(error)
+        return Unpacked(
+            digest=fields.text("digest"),
+            entries=fields.integer("entries"),
+            bytes=fields.integer("bytes"),
+            skipped=fields.texts("skipped"),
+        )
+    except (ValueError, RecursionError, StoreError) as error:
+        raise ImageError("unpacking the archive has reported what makes no sense") from error
 
 
 def _child(archive_fd: int, target_fd: int, *, report_fd: int, limits: Limits) -> int:

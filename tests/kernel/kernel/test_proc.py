@@ -10,6 +10,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from zonectl.kernel import mount, proc, process
 
@@ -188,5 +190,39 @@ def test_mounts_with_odd_names(in_mount_namespace: InChild, tmp_path: Path) -> N
         assert (last.target, last.fstype, last.source, last.root) == (str(odd), "tmpfs", "so urce", "/")
         assert os.makedev(last.major, last.minor) == odd.stat().st_dev
         assert "nodev" in last.options
+
+    in_mount_namespace(body)
+
+
+NAMES = (
+    st.binary(min_size=1, max_size=40)
+    .map(lambda raw: raw.translate(None, b"\0/"))
+    .filter(lambda raw: raw not in {b"", b".", b".."})
+)
+SOURCES = st.binary(max_size=60).map(lambda raw: raw.translate(None, b"\0")) | st.sampled_from(
+    [b"", b" - ", b"a - b c rw", b"#", b"\\040"]
+)
+
+
+@pytest.mark.requires("root")
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(NAMES, SOURCES), min_size=1, max_size=8, unique_by=lambda one: one[0]))
+def test_any_name_and_source_of_mounts(
+    in_mount_namespace: InChild, tmp_path: Path, wanted: list[tuple[bytes, bytes]]
+) -> None:
+    """What a zone's root may call its mounts."""
+    for name, _ in wanted:
+        os.makedirs(os.fsencode(tmp_path) + b"/" + name, exist_ok=True)
+
+    def body() -> None:
+        known = len(proc.mountinfo())
+        for name, source in wanted:
+            mount.mount(source, os.fsencode(tmp_path) + b"/" + name, "tmpfs", 0)
+        found = proc.mountinfo()[known:]
+        assert [os.fsencode(entry.target) for entry in found] == [
+            os.fsencode(tmp_path) + b"/" + name for name, _ in wanted
+        ]
+        assert [os.fsencode(entry.source) for entry in found] == [source for _, source in wanted]
+        assert {entry.fstype for entry in found} == {"tmpfs"}
 
     in_mount_namespace(body)
