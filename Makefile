@@ -76,6 +76,10 @@ test-hostile: packages-run packages-build packages-test venv  ## attacks from in
 faults: packages-run packages-test venv  ## commands killed, and their calls failed, at each step: a sample (FULL=1 for all; root)
 	@$(STAGE) $(if $(FULL),43200,900) "faults" $(AS_ROOT) $(VENV)/python -m tests.faults $(if $(FULL),--full) $(FAULTS_ARGS)
 
+.PHONY: endurance
+endurance: packages-run packages-test venv  ## a thousand lives of zones, and what is left of them (half an hour; root)
+	@$(STAGE) 7200 "endurance" $(AS_ROOT) $(VENV)/python -m tests.faults.endurance $(FAULTS_ARGS)
+
 .PHONY: powercut
 powercut: packages-lane packages-run packages-test venv  ## the power goes while zones are made and removed (CUTS=30; root)
 	@$(STAGE) 3600 "power cuts" $(AS_ROOT) $(VENV)/python -m tests.vm.powercut --cuts $(CUTS)
