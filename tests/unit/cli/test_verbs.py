@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from zonectl import cli, config
-from zonectl.cli import portrait, question, streams
+from zonectl.cli import likeness, portrait, question, streams
 from zonectl.cli.table import Style
 from zonectl.cli.verbs import cp, doctor
 from zonectl.cli.verbs.logs import Printer
@@ -279,15 +279,15 @@ def taken(*, live: bool) -> portrait.Portrait:
 
 def test_show_says_what_is_missing_and_what_to_do() -> None:
     ill = replace(taken(live=True), degraded=("its bridge is gone", "its control group is gone"))
-    lines = portrait.as_text(ill, Style())
+    lines = likeness.as_text(ill, Style())
     assert "  degraded    its bridge is gone" in lines
     assert "  zonectl repair web" in lines
-    assert portrait.as_data(ill)["degraded"] == ["its bridge is gone", "its control group is gone"]
-    assert "  zonectl repair web" not in portrait.as_text(taken(live=True), Style())
+    assert likeness.as_data(ill)["degraded"] == ["its bridge is gone", "its control group is gone"]
+    assert "  zonectl repair web" not in likeness.as_text(taken(live=True), Style())
 
 
 def test_show_says_plainly_what_is_shared() -> None:
-    lines = portrait.as_text(taken(live=True), Style())
+    lines = likeness.as_text(taken(live=True), Style())
     assert lines[0] == "web: running"
     assert "  pid         4711, up 1m00s" in lines
     assert (
@@ -301,13 +301,13 @@ def test_show_says_plainly_what_is_shared() -> None:
 
 
 def test_show_hints_at_memory() -> None:
-    lines = portrait.as_text(taken(live=False), Style())
+    lines = likeness.as_text(taken(live=False), Style())
     assert lines[lines.index("hints") + 1] == "  processes were killed for memory: raise resources.memory"
     assert any("status 137, 3 killed for memory" in line for line in lines)
 
 
 def test_show_as_data() -> None:
-    data = portrait.as_data(taken(live=True))
+    data = likeness.as_data(taken(live=True))
     assert data["shared"] == ["net", "uts"]
     assert data["uptime_s"] == 60.0
     assert json.loads(json.dumps(data)) == data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zonectl.cli import audit, failure, portrait, table, values
+from zonectl.cli import audit, failure, likeness, portrait, table, values
 from zonectl.cli.table import Style
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def run(options: Namespace, setting: Setting) -> int:
         return _audit(options, setting)
     taken = portrait.take(setting.context(), options.zone)
     if options.json:
-        print(table.json_text(portrait.as_data(taken)), end="")
+        print(table.json_text(likeness.as_data(taken)), end="")
     else:
-        print("\n".join(portrait.as_text(taken, Style.of_output())))
+        print("\n".join(likeness.as_text(taken, Style.of_output())))
     return 0
 
 
