@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from zonectl.kernel import proc
+from zonectl.model import masks
 from zonectl.model.facts import CgroupFacts, CgroupLayout, HostFacts
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def host_facts() -> HostFacts:
         mqueue=any(mount.fstype == "mqueue" and mount.target == "/dev/mqueue" for mount in mounts),
         capabilities=_bounding(),
         seccomp=os.path.exists("/proc/sys/kernel/seccomp/actions_avail"),
+        maskable=frozenset(filter(os.path.exists, masks.KEPT)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from zonectl.model import masks
 from zonectl.model.capabilities import ALL
 
 NAMESPACES = frozenset({"user", "mnt", "pid", "cgroup", "net", "uts", "ipc", "time"})
@@ -56,7 +57,7 @@ class HostFacts:
 
     `page_sizes` are those of huge pages ("2MB"); `mqueue` says whether POSIX message queues are mounted at /dev/mqueue;
     `capabilities` are those that zonectl itself can have (the mask of its bounding set), `seccomp` whether there are
-    filters of system calls.
+    filters of system calls, `maskable` which paths of `model.masks` the kernel has.
     """
 
     kernel: tuple[int, int] = (0, 0)
@@ -70,4 +71,5 @@ class HostFacts:
     mqueue: bool = False
     capabilities: int = ALL
     seccomp: bool = True
+    maskable: frozenset[str] = frozenset(masks.KEPT)
     probes: tuple[Probe, ...] = ()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from zonectl.errors import SyscallError
 from zonectl.kernel import mount
-from zonectl.namespaces.steps.masks import KERNEL_MOUNTS, NO_FILE, NO_FOLDER, MaskPaths
+from zonectl.namespaces.steps.masks import COVERS, KERNEL_MOUNTS, NO_FILE, NO_FOLDER, MaskPaths
 from zonectl.namespaces.steps.mounts import STAGING
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ def apply(step: MaskPaths, mounts: Mapping[str, int]) -> None:
         SyscallError: a path that the kernel has cannot be covered.
 
     """
-    # Read-only before they are used: a bind mount takes the flags of its source.
-    os.close(os.open(NO_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o444))
-    _cover(NO_FILE, NO_FILE)
-    _make_read_only(NO_FILE)
-    os.mkdir(NO_FOLDER, 0o555)
-    _cover(NO_FOLDER, NO_FOLDER)
-    _make_read_only(NO_FOLDER)
+    os.mkdir(COVERS, 0o755)
+    os.mkdir(f"{COVERS}/{NO_FOLDER}", 0o555)
+    new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    os.close(os.open(f"{COVERS}/{NO_FILE}", new, 0o444))
+    # Before they are used: a bind mount takes the flags of its source.
+    _cover(COVERS, COVERS)
+    _make_read_only(COVERS)
     for place in KERNEL_MOUNTS:
         _apply_in(step, place, mounts)
     os.chdir(STAGING)
@@ -48,9 +48,9 @@ def _apply_in(step: MaskPaths, place: str, mounts: Mapping[str, int]) -> None:
         return
     os.fchdir(mounts[place])
     for name in files:
-        _cover(f"{STAGING}/{NO_FILE}", name)
+        _cover(f"{STAGING}/{COVERS}/{NO_FILE}", name)
     for name in folders:
-        _cover(f"{STAGING}/{NO_FOLDER}", name)
+        _cover(f"{STAGING}/{COVERS}/{NO_FOLDER}", name)
     # What stays writable gets its mount while its surroundings are: a bind mount takes the flags of its source.
     there = [name for name in (*readonly, *writable) if _cover(name, name)]
     for name in readonly:
@@ -59,7 +59,7 @@ def _apply_in(step: MaskPaths, place: str, mounts: Mapping[str, int]) -> None:
 
 
 def _cover(source: str, name: str) -> bool:
-    """Mount `source` over `name`; whether the kernel has that at all."""
+    """Mount `source` over `name`; whether the kernel has that still."""
     try:
         mount.mount(source, name, None, mount.MS_BIND)
     except SyscallError as error:

@@ -116,7 +116,7 @@ def _mounts(ground: Ground) -> tuple[MountConfig, ...]:
 def _assert_own(ground: Ground, outcome: Outcome) -> None:
     """Of the host's file systems nothing can be reached but what the zone was given, and harmless nodes."""
     nodes = {"/null", "/zero", "/full", "/random", "/urandom", "/tty"}
-    covers = {"/no-file", "/no-folder"}
+    covers = {"/covers/file", "/covers/folder"}
     given = str(ground.folder / "source")
     assert outcome.mounts
     for entry in outcome.mounts:

@@ -73,7 +73,9 @@ def test_every_configuration_has_a_plan_in_order(config: ZoneConfig) -> None:
     kinds = [type(step) for step in inside]
     assert kinds.index(MakePrivate) < min(kinds.index(Stage), kinds.index(MountFilesystem))
     own = config.namespaces.user
-    assert (EnterScaffold in kinds) == (LockMounts in kinds) == own
+    apart = EnterScaffold if own else MakePrivate
+    assert {EnterScaffold, MakePrivate, LockMounts} & set(kinds) == {apart, *([LockMounts] if own else [])}
+    assert kinds.index(apart) < min(kinds.index(Stage), kinds.index(MountFilesystem))
     # The host's root is left last, and what remains is locked before anything of the zone's runs.
     assert kinds[-4 if own else -3 :] == [SwitchRoot, *([LockMounts] if own else []), Restrict, Execute]
     assert inside[-2:] == [made.restrict, made.execute]

@@ -150,8 +150,8 @@ def inside_steps(
     return (
         # Before the ids change: that makes this process undumpable, and its files in /proc the host root's.
         *_clock_steps(config),
-        *((BecomeRoot(), EnterScaffold()) if config.namespaces.user else ()),
-        MakePrivate(),
+        # The scaffold is cut off by the kernel: what was shared is only received there (mount_namespaces(7)).
+        *((BecomeRoot(), EnterScaffold()) if config.namespaces.user else (MakePrivate(),)),
         *((SetHostname(hostname=config.hostname or config.name),) if config.namespaces.uts else ()),
         *_root_steps(config, binding, slots, points=_points(config, contents, files), volatile=volatile),
         *contents,
@@ -244,7 +244,7 @@ def _kernel_steps(config: ZoneConfig, slots: dict[str, int], facts: HostFacts) -
     return (
         MountFilesystem(fstype="proc", target="/proc", attributes=_KERNEL_ATTRIBUTES),
         _sysfs(config, slots),
-        *_masks(config),
+        *_masks(config, facts),
         *((_cgroup2(),) if facts.cgroup.mount else ()),
         MakeDevices(nodes=DEVICES, links=_DEVICE_LINKS, folders=("pts", "shm", "mqueue")),
         MountFilesystem(
@@ -276,8 +276,13 @@ def _sysfs(config: ZoneConfig, slots: dict[str, int]) -> Step:
     return MountFilesystem(fstype="sysfs", target="/sys", attributes=("rdonly", *_KERNEL_ATTRIBUTES))
 
 
-def _masks(config: ZoneConfig) -> tuple[Step, ...]:
-    masked = mask_step(unmask=config.security.unmask, own_net=not _shares_net(config))
+def _masks(config: ZoneConfig, facts: HostFacts) -> tuple[Step, ...]:
+    masked = mask_step(
+        unmask=config.security.unmask,
+        there=facts.maskable,
+        own_ids=config.namespaces.user,
+        own_net=not _shares_net(config),
+    )
     return (masked,) if masked else ()
 
 

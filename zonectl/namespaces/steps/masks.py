@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zonectl.model.masks import MASKED_FILES, MASKED_FOLDERS, NET_SYSCTLS, READ_ONLY, kept
+from zonectl.model.masks import GUARDED_BY_IDS, MASKED_FILES, MASKED_FOLDERS, NET_SYSCTLS, READ_ONLY, kept
 from zonectl.model.steps import Call, Side
 from zonectl.namespaces.steps.mounts import STAGING
 
-NO_FILE = "no-file"
-"""The empty file in the staging folder that covers files."""
+COVERS = "covers"
+"""What is in the staging folder for this: a read-only mount, whose flag all mounts of parts of it take over."""
 
-NO_FOLDER = "no-folder"
-"""The empty folder there that covers folders."""
+NO_FILE = "file"
+"""The empty file in it, which covers files."""
+
+NO_FOLDER = "folder"
+"""The empty folder in it, which covers folders."""
 
 KERNEL_MOUNTS = ("/proc", "/sys")
 """The mounts in which paths are masked."""
 
 _REMOUNT = "MS_REMOUNT|MS_BIND|MS_RDONLY|MS_NOSUID|MS_NODEV|MS_NOEXEC"
-_WHEN = "when the kernel has it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +42,11 @@ class MaskPaths:
     def calls(self) -> tuple[Call, ...]:
         """The covers, then, in each mount, one bind for what is covered, and one more to make a path read-only."""
         covers = (
-            Call(name="openat", target=NO_FILE, detail="O_CREAT|O_EXCL", man="open(2)"),
-            *_made_readonly(NO_FILE),
-            Call(name="mkdir", target=NO_FOLDER, man="mkdir(2)"),
-            *_made_readonly(NO_FOLDER),
+            Call(name="mkdir", target=COVERS, man="mkdir(2)"),
+            Call(name="mkdir", target=f"{COVERS}/{NO_FOLDER}", man="mkdir(2)"),
+            Call(name="openat", target=f"{COVERS}/{NO_FILE}", detail="O_CREAT|O_EXCL", man="open(2)"),
+            _bind(COVERS),
+            _remount(COVERS),
         )
         back = Call(name="chdir", target=STAGING, man="chdir(2)")
         return (*covers, *(call for mount in KERNEL_MOUNTS for call in self._calls_in(mount)), back)
@@ -61,25 +64,24 @@ class MaskPaths:
             Call(name="fchdir", target=mount, man="chdir(2)"),
             *(_bind(path) for path in covered),
             *(_bind(path) for path in (*readonly, *writable)),
-            *(_remount(path, when=_WHEN) for path in readonly),
+            *(_remount(path) for path in readonly),
         )
 
 
-def _made_readonly(name: str) -> tuple[Call, ...]:
-    return _bind(name, when=""), _remount(name, when="")
+def _bind(path: str) -> Call:
+    return Call(name="mount", target=path, detail="MS_BIND", man="mount(2)")
 
 
-def _bind(path: str, *, when: str = _WHEN) -> Call:
-    return Call(name="mount", target=path, detail="MS_BIND", man="mount(2)", when=when)
+def _remount(path: str) -> Call:
+    return Call(name="mount", target=path, detail=_REMOUNT, man="mount(2)")
 
 
-def _remount(path: str, *, when: str) -> Call:
-    return Call(name="mount", target=path, detail=_REMOUNT, man="mount(2)", when=when)
-
-
-def mask_step(*, unmask: tuple[str, ...], own_net: bool) -> MaskPaths | None:
-    """What is masked where the zone file shows `unmask`; None where nothing is."""
-    paths = kept(unmask)
+def mask_step(
+    *, unmask: tuple[str, ...], there: frozenset[str], own_ids: bool, own_net: bool
+) -> MaskPaths | None:
+    """What is masked of what is `there`, where the zone file shows `unmask`; None where nothing is."""
+    spared = GUARDED_BY_IDS if own_ids else frozenset()
+    paths = [path for path in kept(unmask) if path in there and path not in spared]
     if not paths:
         return None
     readonly = tuple(path for path in READ_ONLY if path in paths)

@@ -17,7 +17,8 @@ from zonectl.model.steps import Call, Side
 class EnterScaffold:
     """Enter a mount namespace that belongs to another user namespace than the zone's, below it.
 
-    A process that only waits is born in both, lends its mount namespace, and is killed.
+    A process that only waits is born in both, lends its mount namespace, and is killed. The mounts are copies of the
+    host's that receive from them and send nothing back, since the user namespace is another (mount_namespaces(7)).
     """
 
     side: Side = Side.INSIDE
