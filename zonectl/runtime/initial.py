@@ -162,10 +162,10 @@ def _apply(step: Step, assembly: rootfs.Assembly) -> None:
     match step:
         case BecomeRoot():
             entering.become_root()
-        case JoinKeyring():
-            restrictions.begin_keyring()
         case SetHostname():
             process.sethostname(step.hostname)
+        case JoinKeyring():
+            restrictions.begin_keyring()
         case ShiftClocks():
             clocks.apply(step)
         case WriteSysctls():

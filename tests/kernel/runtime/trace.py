@@ -161,7 +161,7 @@ class Trace:
 
     @property
     def init(self) -> int:
-        """The process that was born in a mount namespace of its own."""
+        """The process that was born in a pid namespace of its own."""
         return next(
             raw.result for raw in self.raw if raw.name == "clone3" and "CLONE_NEWPID" in raw.arguments[0]
         )
