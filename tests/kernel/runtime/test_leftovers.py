@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from tests.kernel.runtime.world import REQUIRED, World
 from zonectl.cli.verbs import image as image_verb
 from zonectl.errors import ImageError
 from zonectl.images import layers
+from zonectl.kernel import mount
 from zonectl.model.state import ZoneState
 from zonectl.runtime import roots
 from zonectl.runtime.delete import delete
@@ -98,3 +100,28 @@ def test_an_image_that_goes_while_a_zone_is_made_is_missed(world: World) -> None
     layers.remove_image(paths, "base")
     with pytest.raises(ImageError, match="removed meanwhile"), roots.kept(world.context, image.layers):
         pytest.fail("recorded all the same")
+
+
+def test_a_zone_is_stopped_and_deleted_though_the_run_root_is_full(world: World) -> None:
+    """What is deleted makes room; whoever cannot be stopped for want of it would be there for ever."""
+    run = world.folder / "run"
+    mount.mount("full", run, "tmpfs", 0, "size=256k,mode=700")
+    try:
+        world.context.paths.ensure()
+        world.started()
+        with suppress(OSError), (run / "filler").open("wb", buffering=0) as filler:
+            while filler.write(bytes(4096)):
+                pass
+        with pytest.raises(OSError, match="No space"):
+            (run / "more").write_bytes(b"x")
+        world.stop()
+        assert world.state() is ZoneState.INSTALLED
+        last = records.load_last(world.context.paths, "web")
+        assert last is not None
+        assert last.by_user
+        delete(world.context, "web")
+        assert records.list_names(world.context.paths) == []
+        (run / "filler").unlink()
+    finally:
+        world.clean()
+        mount.umount(run)
