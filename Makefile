@@ -60,7 +60,7 @@ test: packages-run packages-build packages-test check test-kernel test-e2e test-
 
 .PHONY: test-kernel
 test-kernel: packages-run packages-test venv  ## real system calls (root)
-	@$(STAGE) 600 "kernel tests" $(AS_ROOT) $(PYTEST) -p no:cacheprovider tests/kernel
+	@$(STAGE) 1500 "kernel tests" $(AS_ROOT) $(PYTEST) -p no:cacheprovider tests/kernel
 
 .PHONY: test-e2e
 test-e2e: packages-run packages-test venv  ## the command from outside (root)
