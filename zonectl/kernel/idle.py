@@ -16,6 +16,11 @@ STACK_BYTES: Final = 1 << 13
 _SIGSET_BYTES: Final = 128  # of the C library's sigset_t
 _EVERY_SIGNAL: Final = b"\xff" * _SIGSET_BYTES
 
+# Made here, once: the first use in a fork copies pages, and Python's own constants of signals are slow to combine.
+_FLAGS: Final = CLONE_VM | CLONE_PIDFD | int(signal.SIGCHLD)
+_BLOCK, _SET_MASK = int(signal.SIG_BLOCK), int(signal.SIG_SETMASK)
+_Stack = c_char * STACK_BYTES
+
 _pause: Final = ctypes.cast(LIBC["pause"], c_void_p)
 _clone = SystemCall("clone", c_void_p, c_void_p, c_int, c_void_p, c_void_p)
 _sigprocmask = SystemCall("sigprocmask", c_int, c_char_p, c_char_p)
@@ -37,13 +42,13 @@ class IdleProcess:
     __slots__ = ("_stack", "pidfd")
 
     def __init__(self, flags: int) -> None:
-        self._stack = (c_char * STACK_BYTES)()
+        self._stack = _Stack()
         pidfd, before = c_int(-1), bytes(_SIGSET_BYTES)
-        _sigprocmask(signal.SIG_BLOCK, _EVERY_SIGNAL, before)
+        _sigprocmask(_BLOCK, _EVERY_SIGNAL, before)
         try:
-            flags |= CLONE_VM | CLONE_PIDFD | signal.SIGCHLD
+            flags |= _FLAGS
             top = ctypes.addressof(self._stack) + STACK_BYTES
             _clone(_pause, top, flags, None, ctypes.addressof(pidfd), subject=f"flags {flags:#x}")
         finally:
-            _sigprocmask(signal.SIG_SETMASK, before, None)
+            _sigprocmask(_SET_MASK, before, None)
         self.pidfd = pidfd.value
