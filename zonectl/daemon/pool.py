@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from zonectl.daemon.worker import Setting
     from zonectl.kernel.pump import Loop
 
-WAITING = 2
-"""How many workers wait at most: each costs 9 to 14 MiB of PSS, and two commands at once are served without a fork."""
+WAITING = 3
+"""How many workers wait at most, each of 9 to 14 MiB of PSS.
+
+Commands that follow each other at once, as a script's do, go round three: one serves, one is being wiped, one waits.
+"""
 
 QUIET_S = 10.0
 """How long after the last client all but one of those who wait are sent home."""
@@ -121,11 +124,11 @@ class Pool:
     def _trim_later(self) -> None:
         if self._loop and not self._trimming and len(self._hired) > 1:
             self._trimming = True
-            self._loop.later(QUIET_S, self._trim)
+            self._loop.later(max(0.0, self._taken_at + QUIET_S - time.monotonic()), self._trim)
 
     def _trim(self) -> None:
         self._trimming = False
-        if time.monotonic() - self._taken_at < QUIET_S:
+        if time.monotonic() < self._taken_at + QUIET_S:
             self._trim_later()
         else:
             self.dismiss(but=1)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ACCEPT4 = ("288", "242")
 """On x86_64, and on the others."""
 
+AFTER_ONE = 2
+"""How many wait after the first command: the one that served it, and the one that was hired meanwhile."""
+
 PUT_BACK = ("a folder", "a umask", "a variable", "streams", "nothing")
 STICKS = (
     *("a descriptor", "a child", "a thread", "a handler", "an ignored signal", "a blocked signal", "a timer"),
@@ -57,7 +60,7 @@ def _only(rig: Rig, worker: int) -> None:
 def worker(rig: Rig) -> int:
     """A worker that has served once, and waits alone."""
     assert rig.run("exec", "true").returncode == 0
-    until(lambda: len(_pids(rig)) == WAITING)
+    until(lambda: len(_pids(rig)) == AFTER_ONE)
     worker = min(_pids(rig))
     _only(rig, worker)
     return worker
@@ -153,7 +156,7 @@ def test_workers_that_nobody_needs_end(rig: Rig) -> None:
 
 def test_when_it_is_quiet_one_worker_waits(rig: Rig) -> None:
     assert rig.run("exec", "true").returncode == 0
-    until(lambda: len(_pids(rig)) == WAITING)
+    until(lambda: len(_pids(rig)) == AFTER_ONE)
     until(lambda: len(_pids(rig)) == 1, timeout_s=QUIET_S + 20)
     (last,) = _pids(rig)
     assert _told(rig)["pid"] == last

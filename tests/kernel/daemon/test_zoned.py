@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.daemon.rig import until
-from zonectl.daemon.pool import WAITING
 from zonectl.store import restarts
 
 if TYPE_CHECKING:
     from tests.kernel.daemon.rig import Rig
+
+WAITING = 2
+"""How many workers wait after the first command: the one that served it, and the one that was hired meanwhile."""
 
 
 def _run_dir(rig: Rig, name: str) -> Path:
