@@ -1,4 +1,4 @@
-"""Write anew what is made from descriptions: the schema of the zone file, its reference, and that of the commands.
+"""Write anew what is made from descriptions: the zone file's schema, its reference, the commands', the table of faults.
 
     .venv/bin/python tools/generate.py
 
@@ -13,7 +13,8 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from zonectl.cli import reference  # noqa: E402 - runs from the tree, installed or not
+from tools import reliability  # noqa: E402 - runs from the tree, installed or not
+from zonectl.cli import reference  # noqa: E402 - as above
 from zonectl.config.reference import renewed  # noqa: E402 - as above
 from zonectl.config.schema import schema_text  # noqa: E402 - as above
 
@@ -27,9 +28,11 @@ def main() -> None:
     """Write the files."""
     with open(PAGE, encoding="utf-8") as stream:
         page = renewed(stream.read())
+    faults = reliability.renewed(reliability.PAGE.read_text(encoding="utf-8"))
     # The commands explain themselves as wide as the terminal is.
     os.environ["COLUMNS"] = COLUMNS
-    for path, text in ((SCHEMA, schema_text()), (PAGE, page), (COMMANDS, reference.page())):
+    made = {SCHEMA: schema_text(), PAGE: page, COMMANDS: reference.page(), str(reliability.PAGE): faults}
+    for path, text in made.items():
         with open(path, "w", encoding="utf-8") as stream:
             stream.write(text)
 

@@ -45,6 +45,10 @@ def test_it_stays_while_a_zone_runs(z: Zonectl) -> None:
     until(lambda: not z.zoned())
 
 
+@pytest.mark.fault(
+    "zoned is killed while two zones run, one of them writing",
+    "both run on; the next command has a new zoned; no line is lost or doubled; an end is its status or `unknown`",
+)
 def test_zones_live_on_when_it_is_killed(z: Zonectl) -> None:
     z.define("box", "i=0; while :; do i=$((i + 1)); echo $i; sleep 0.05 & wait $!; done")
     z.define("other")
@@ -68,6 +72,10 @@ def test_zones_live_on_when_it_is_killed(z: Zonectl) -> None:
     assert until(lambda: z.list()["other"]["last_exit"]) in {"SIGKILL", "unknown"}
 
 
+@pytest.mark.fault(
+    "a zone ends while no zoned is there",
+    "it is `installed` at once; its status is known or `unknown`; it starts again",
+)
 def test_what_ends_while_nobody_watches_is_noticed(z: Zonectl) -> None:
     z.define("box", "trap 'exit 5' USR1; while :; do sleep 0.05; done")
     z("start", "box")
@@ -81,6 +89,7 @@ def test_what_ends_while_nobody_watches_is_noticed(z: Zonectl) -> None:
     assert z.list()["box"]["last_exit"] in {None, "status 5", "unknown"}
 
 
+@pytest.mark.fault("zoned is killed after every start and stop", "the next verb works each time")
 def test_killed_again_and_again(z: Zonectl) -> None:
     z.define("box")
     for _ in range(4):
@@ -132,6 +141,7 @@ def test_never_again_after_a_user_s_stop(z: Zonectl) -> None:
     z("stop", "kept")
 
 
+@pytest.mark.fault("stop while a restart is pending", "it is not started again")
 def test_a_stop_in_the_pause_before_the_next_start(z: Zonectl) -> None:
     """Whoever says stop while zoned waits to start the zone again means it."""
     z.define("again", "echo x >>/starts; exit 1", more='restart = "always"\n')
@@ -147,6 +157,7 @@ def test_a_stop_in_the_pause_before_the_next_start(z: Zonectl) -> None:
     until(lambda: starts.read_text() != counted)
 
 
+@pytest.mark.fault("delete while a restart is pending", "the zone is gone and stays gone")
 def test_a_delete_in_the_pause_before_the_next_start(z: Zonectl) -> None:
     z.define("again", "echo x >>/starts; exit 1", more='restart = "always"\n')
     starts = z.root / "zones/again/upper/starts"
@@ -158,6 +169,10 @@ def test_a_delete_in_the_pause_before_the_next_start(z: Zonectl) -> None:
     assert z.list() == {}
 
 
+@pytest.mark.fault(
+    'zoned and the init of a zone with `restart = "always"` are killed',
+    "the next command brings zoned back, and it starts the zone again",
+)
 def test_a_restart_outlives_zoned(z: Zonectl) -> None:
     z.define("kept", "echo x >>/starts; while :; do sleep 1 & wait $!; done", more='restart = "always"\n')
     z("start", "kept")

@@ -154,6 +154,7 @@ def test_pipes_go_through(zone: Zonectl) -> None:
     assert zone.exec("box", "cat", input=data).stdout == data
 
 
+@pytest.mark.fault("the client of an exec is killed", "its program ends too")
 def test_when_the_client_is_killed_so_is_the_program(zone: Zonectl) -> None:
     with zone.popen(
         "exec", "box", "--", "sh", "-c", "echo up; exec sleep 777", stdout=subprocess.PIPE
@@ -176,6 +177,7 @@ def test_signals_reach_the_program(zone: Zonectl) -> None:
         assert client.wait(20) == 41
 
 
+@pytest.mark.fault("the zone ends below an open exec", "the exec ends")
 def test_the_end_of_the_zone_is_the_end_of_what_runs_in_it(z: Zonectl) -> None:
     z.define("short")
     z("start", "short")

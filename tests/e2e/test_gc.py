@@ -66,6 +66,10 @@ def test_nothing_is_found_where_everything_has_an_owner(z: Zonectl) -> None:
     assert z.state("web") == "running"
 
 
+@pytest.mark.fault(
+    "zoned is killed, and both roots are removed below a running zone",
+    "gc finds all of it by name and removes it; a neighbour instance runs on",
+)
 def test_all_goes_by_name_when_no_state_is_left(z: Zonectl, neighbour: Zonectl) -> None:
     z.define("web", "exec sleep 1000000")
     z("start", "web")
@@ -104,6 +108,10 @@ def test_a_neighbour_instance_is_nobodys_garbage(z: Zonectl, neighbour: Zonectl)
     assert neighbour.exec("quiet", "true").code == 0
 
 
+@pytest.mark.fault(
+    "half-written files, a folder and a control group of no zone",
+    "gc removes them, and not what a live process is writing",
+)
 def test_what_a_killed_command_left_goes(z: Zonectl) -> None:
     (z.root / "zones").mkdir(mode=0o700, exist_ok=True)
     (z.run_root / "zones").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -122,6 +130,7 @@ def test_what_a_killed_command_left_goes(z: Zonectl) -> None:
     assert found(z, "--dry-run") == set()
 
 
+@pytest.mark.fault("the folder of a zone is removed by hand", "gc gives its ids and its address back")
 def test_ids_and_addresses_of_no_zone_are_taken_back(z: Zonectl) -> None:
     z.define("web")
     z.define("old")

@@ -142,6 +142,7 @@ def test_open_zones_reach_each_other(z: Zonectl) -> None:
     assert ask(z, "closed", address(z, "left")) == ""
 
 
+@pytest.mark.fault("a zone takes its neighbour's address", "its own network ends, the neighbour's goes on")
 def test_a_taken_address_ends_the_thief_s_network(two: Zonectl) -> None:
     with outside(two) as beyond:
         assert ask(two, "left", beyond.server) == beyond.host
@@ -153,6 +154,10 @@ def test_a_taken_address_ends_the_thief_s_network(two: Zonectl) -> None:
         assert ask(two, "right", beyond.server) == beyond.host
 
 
+@pytest.mark.fault(
+    "tables flushed, then tables and bridge deleted, with zones running",
+    "the next start mends them, also for the zones that ran",
+)
 def test_what_somebody_removes_the_next_start_mends(two: Zonectl) -> None:
     with outside(two) as beyond:
         tables = [line.split()[1:] for line in run("nft", "list", "tables").splitlines() if two.mark in line]
@@ -181,6 +186,7 @@ def test_the_bridge_and_the_tables_go_with_the_last_zone(two: Zonectl) -> None:
     assert two.mark not in run("nft", "list", "tables")
 
 
+@pytest.mark.fault("the bridge's name is taken by somebody else's", "refused in words; theirs is untouched")
 def test_a_bridge_of_somebody_else_is_not_touched(z: Zonectl) -> None:
     run("ip", "link", "add", z.bridge, "type", "bridge")
     try:
@@ -244,6 +250,9 @@ def test_fifty_zones_at_once(z: Zonectl) -> None:
     assert z.list() == {}
 
 
+@pytest.mark.fault(
+    "a start while the last zone's delete takes the bridge away", "the started zone is connected"
+)
 def test_a_zone_started_while_the_last_one_is_deleted_is_connected(z: Zonectl) -> None:
     """The delete takes bridge and tables with it, unless the start was first."""
     for turn in range(5):

@@ -134,6 +134,7 @@ def test_null_and_closed_streams(shared: Zonectl, options: tuple[str, ...], tmp_
 
 
 @BOTH
+@pytest.mark.fault("the reader of a run's output goes away", "the program ends of it")
 def test_a_reader_that_has_gone_ends_the_program(shared: Zonectl, options: tuple[str, ...]) -> None:
     with shared.popen(*options, *program(shared, "yes"), stdout=subprocess.PIPE) as client:
         assert client.stdout is not None
@@ -230,6 +231,7 @@ def test_a_zone_of_a_run_is_listed_while_it_runs(shared: Zonectl, options: tuple
 
 
 @pytest.mark.parametrize("cold", [False, True], ids=["warm", "cold"])
+@pytest.mark.fault("the client of a run is killed", "its zone ends; nothing is left")
 def test_when_the_client_is_killed_the_run_ends_and_nothing_is_left(z: Zonectl, *, cold: bool) -> None:
     words = [*(["--no-daemon"] if cold else []), *program(z, "sh", "-c", "echo up; sleep 1000")]
     with z.popen(*words, stdout=subprocess.PIPE) as client:
@@ -246,6 +248,10 @@ def test_when_the_client_is_killed_the_run_ends_and_nothing_is_left(z: Zonectl, 
     z.host.check()
 
 
+@pytest.mark.fault(
+    "the worker of a run is killed",
+    "the client says so and exits with 125; the zone ends and is cleared away",
+)
 def test_a_dead_worker_does_not_leave_the_client_waiting(z: Zonectl) -> None:
     """Kill -9 of the worker: the zone goes with it, and the client says so."""
     with z.popen(

@@ -10,6 +10,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.e2e.patience import until
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ def test_several_zones_at_once(z: Zonectl) -> None:
     assert z.list() == {}
 
 
+@pytest.mark.fault(
+    "five starts of one zone at the same time, then five stops", "one does it, the others say that it is done"
+)
 def test_commands_in_parallel_on_one_zone(z: Zonectl) -> None:
     """Of several starts at once one does it, and the others say that it runs."""
     z.define("only")
@@ -56,6 +61,7 @@ def test_commands_in_parallel_on_one_zone(z: Zonectl) -> None:
     assert z.state("only") == "installed"
 
 
+@pytest.mark.fault("two `delete --all` at the same time", "both succeed, and nothing is left")
 def test_two_commands_delete_all(z: Zonectl) -> None:
     """What one of them has deleted before the other came to it is not missing: it was to go."""
     for _ in range(3):
@@ -76,6 +82,7 @@ def test_start_and_stop_as_fast_as_it_goes(z: Zonectl) -> None:
         z("stop", "quick")
 
 
+@pytest.mark.fault("stop of a frozen zone", "it ends, killed, and that is said")
 def test_pause_and_resume(z: Zonectl) -> None:
     z.define("counter", "i=0; while :; do i=$((i + 1)); echo $i >/count; sleep 0.02 & wait $!; done")
     z("start", "counter")
@@ -128,6 +135,7 @@ def test_wait_gives_the_status(z: Zonectl) -> None:
     assert z.list()["sleeper"]["last_exit"] == "SIGKILL"
 
 
+@pytest.mark.fault("init ignores its stop signal", "it is killed after the time-out, and that is said")
 def test_a_stop_kills_what_does_not_listen(z: Zonectl) -> None:
     z.define("deaf", "trap '' TERM; while :; do sleep 1; done", more='stop_timeout = "60s"\n')
     z("start", "deaf")

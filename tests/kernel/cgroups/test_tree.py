@@ -202,6 +202,10 @@ def test_a_walk_passes_over_what_vanishes_and_leaks_no_descriptor(groups: Ground
     groups.tree.remove(ZONE)
 
 
+@pytest.mark.fault(
+    "a zone makes control groups as fast as it can while it is removed",
+    "it is killed, and all of them are removed",
+)
 def test_a_zone_that_goes_on_making_groups_cannot_stop_its_removal(groups: Ground) -> None:
     groups.make()
 
@@ -215,6 +219,7 @@ def test_a_zone_that_goes_on_making_groups_cannot_stop_its_removal(groups: Groun
         assert not groups.tree.exists(ZONE)
 
 
+@pytest.mark.fault("something keeps a control group from being removed", "an error within the time-out")
 def test_removal_that_is_held_up_gives_up_in_time(groups: Ground) -> None:
     """A mount on a group keeps it from being removed, in the mount namespace it is seen in."""
     groups.make()

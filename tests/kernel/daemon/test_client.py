@@ -248,6 +248,7 @@ def _is_asleep(pid: str) -> bool:
     return False
 
 
+@pytest.mark.fault("the worker of a waiting command is killed", "the client says so in a line")
 def test_a_killed_worker_is_told(warm: Rig) -> None:
     client = warm.popen("wait", stderr=subprocess.PIPE)
     until(lambda: len(_waiting(warm)) == 1)
@@ -273,6 +274,7 @@ def _is_zoned(rig: Rig, pid: str) -> bool:
 
 
 @pytest.mark.parametrize("files", ["64", "16"])
+@pytest.mark.fault("the caller may open 16 descriptors only", "zoned starts, the command works")
 def test_few_descriptors_are_enough_to_start_zoned(rig: Rig, files: str) -> None:
     script = f'ulimit -n {files}; exec "$0" exec echo started'
     done = subprocess.run(
@@ -285,6 +287,7 @@ def test_few_descriptors_are_enough_to_start_zoned(rig: Rig, files: str) -> None
     assert (done.returncode, done.stdout, done.stderr) == (0, b"started\n", b"")
 
 
+@pytest.mark.fault("zoned cannot start", "the command fails with its reason, in a line")
 def test_a_zoned_that_cannot_start_says_why(rig: Rig) -> None:
     Path(rig.paths.root, "broken").touch()
     done = rig.run("exec", "true")
@@ -326,6 +329,7 @@ def test_the_socket_is_its_owners_alone(warm: Rig) -> None:
     assert os.stat(warm.paths.socket).st_mode & 0o777 == 0o600
 
 
+@pytest.mark.fault("rubbish is written to zoned's socket", "that connection ends; zoned serves on")
 def test_rubbish_on_the_socket_harms_nobody(warm: Rig) -> None:
     for rubbish in (b"", b"GET / HTTP/1.0\r\n\r\n", b"H\0\0\0\xff\xff\xff\xff", b"H\0\0\0\x04\0\0\0abcd"):
         with socket.socket(socket.AF_UNIX) as sock:
@@ -338,6 +342,7 @@ def test_rubbish_on_the_socket_harms_nobody(warm: Rig) -> None:
     assert warm.run("list").returncode == 0
 
 
+@pytest.mark.fault("a client connects and says nothing", "the next client is served")
 def test_a_client_that_says_nothing_keeps_nobody_waiting(warm: Rig) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(warm.paths.socket)

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.kernel.daemon.rig import until
 from zonectl.daemon.zonelog import Source, ZoneLog
 from zonectl.model.instance import Instance
@@ -50,6 +52,9 @@ def test_hostile_bytes_are_kept_verbatim(rig: Rig) -> None:
     until(lambda: _texts(rig, "web") == [b"\x1b[2J\0\xff\r", b"next"])
 
 
+@pytest.mark.fault(
+    "the logger is killed four times with output flowing", "60,000 lines, none lost, none doubled"
+)
 def test_a_killed_logger_loses_and_doubles_nothing(rig: Rig) -> None:
     count = 60_000
     script = f"i=0; while [ $i -lt {count} ]; do i=$((i+1)); echo $i; done; sleep 100"
@@ -67,6 +72,9 @@ def test_a_killed_logger_loses_and_doubles_nothing(rig: Rig) -> None:
     assert _texts(rig, "web") == [b"%d" % number for number in range(1, count + 1)]
 
 
+@pytest.mark.fault(
+    "the logger is killed, and the zone ends before the next one comes", "its last line is in the log"
+)
 def test_last_words_survive_the_logger(rig: Rig) -> None:
     assert rig.run("start", "web", "sh", "-c", "sleep 0.5; echo last").returncode == 0
     # Within its first second: the next one comes after a pause, and the zone has ended by then.
@@ -82,6 +90,9 @@ def test_the_logger_outlives_zoned_and_ends_with_the_last_zone(rig: Rig) -> None
     until(lambda: not Path(f"/proc/{logger}").exists())
 
 
+@pytest.mark.fault(
+    "zoned is killed with output flowing", "300 lines, none lost, none doubled, over two loggers"
+)
 def test_a_new_zoned_takes_the_log_over(rig: Rig) -> None:
     script = "i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo $i; sleep 0.005; done; sleep 100"
     assert rig.run("start", "web", "sh", "-c", script).returncode == 0
@@ -195,6 +206,7 @@ def test_a_full_disk_stops_no_zone(tmp_path: Path) -> None:
     del paths
 
 
+@pytest.mark.fault("the index of a log is torn", "what is whole is read, what follows is kept")
 def test_a_torn_index_record_is_written_over(tmp_path: Path) -> None:
     paths, folder = _zone_paths(tmp_path)
     pipe = _Pipe(folder)

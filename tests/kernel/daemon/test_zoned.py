@@ -80,6 +80,9 @@ def test_zones_outlive_a_killed_zoned_and_are_adopted(rig: Rig) -> None:
     until(lambda: _finished(rig, "web"))
 
 
+@pytest.mark.fault(
+    "zoned is killed with an exec open", "the exec goes on: input, output and status are the program's"
+)
 def test_a_worker_outlives_a_killed_zoned(rig: Rig) -> None:
     client = rig.popen(
         "exec",
@@ -153,6 +156,7 @@ def test_a_users_stop_is_the_end(rig: Rig) -> None:
     assert restarts.load(rig.paths, "web") is None
 
 
+@pytest.mark.fault("zoned is killed with a restart pending", "the next zoned starts the zone")
 def test_a_pending_start_outlives_a_killed_zoned(rig: Rig) -> None:
     _policy(rig, "web", "always")
     assert rig.run("start", "web", "true").returncode == 0
@@ -237,6 +241,7 @@ def _waiting(rig: Rig) -> list[int]:
     return [int(pid) for pid in children if int(pid) != rig.logger()]
 
 
+@pytest.mark.fault("all waiting workers are killed", "the next command works, and they are replaced")
 def test_killed_workers_are_replaced(rig: Rig) -> None:
     assert rig.run("exec", "true").returncode == 0
     until(lambda: len(_waiting(rig)) == WAITING)
@@ -276,6 +281,7 @@ def test_stop_and_status(rig: Rig) -> None:
     assert rig.run("zoned", "nonsense").returncode == 2
 
 
+@pytest.mark.fault("a second zoned is started", "it is refused, the first serves on")
 def test_a_second_zoned_is_refused(rig: Rig) -> None:
     assert rig.run("exec", "true").returncode == 0
     done = rig.run("zoned", "serve")

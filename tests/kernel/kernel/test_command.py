@@ -80,6 +80,10 @@ def test_a_program_that_cannot_be_executed(tmp_path: Path) -> None:
     assert caught.value.status == command.CANNOT_EXECUTE
 
 
+@pytest.mark.fault(
+    "a helper hangs, with a child in a session of its own",
+    "it is stopped in time, and all of its tree is killed",
+)
 def test_the_whole_tree_is_killed_when_time_is_over(tmp_path: Path, open_fds: object) -> None:
     script = f"cd {tmp_path}; setsid sh -c 'echo $$ >one; sleep 100' & sleep 100; wait"
     start = time.monotonic()
@@ -98,6 +102,7 @@ def test_a_child_left_behind_is_killed(tmp_path: Path, open_fds: object) -> None
     assert _dies(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.fault("a helper writes without end", "it is stopped at the bound, and said")
 def test_too_much_output(open_fds: object) -> None:
     with pytest.raises(CommandError, match="over 100000 bytes of output"):
         command.run(["cat", "/dev/zero"], timeout_s=20, max_output_bytes=100_000)

@@ -82,6 +82,10 @@ def test_nothing_to_do_takes_no_lock() -> None:
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
+@pytest.mark.fault(
+    "tables deleted, flushed, altered, dormant; the bridge down, without address; forwarding off",
+    "it is noticed, and the next start mends it",
+)
 def test_what_was_broken_is_mended(breakage: str) -> None:
     def test(world: World) -> None:
         world.share(CONFIG)
@@ -107,6 +111,7 @@ def test_mending_gives_running_zones_of_other_bridges_their_rules_back() -> None
     in_world(test)
 
 
+@pytest.mark.fault("the maker of a bridge is killed half-way", "the next zone finishes it")
 def test_a_bridge_whose_maker_was_killed_is_finished() -> None:
     def test(world: World) -> None:
         run("ip", "link", "add", "zbr0", "address", bridge_mac(TABLE, "zbr0"), "type", "bridge")

@@ -86,6 +86,7 @@ OF_READY = [
 @pytest.mark.parametrize(
     ("verb", "why"), [*((start, why) for why in FAILURES), *((ready, why) for why in OF_READY)]
 )
+@pytest.mark.fault("start and ready fail at each of seven places", "an error in words; the host is as before")
 def test_a_start_that_fails_leaves_the_host_as_it_was(
     world: World, verb: Callable[..., None], why: str
 ) -> None:
@@ -188,6 +189,7 @@ def _in_reaper(test: Callable[[], None]) -> None:
 DELAYS_S = [number / 1000 for number in (*range(1, 60, 2), *range(60, 160, 10))]
 
 
+@pytest.mark.fault("a run is killed after 1, 3, 5 … 150 ms", "a recovery leaves nothing of it")
 def test_a_run_that_is_killed_at_any_moment_leaves_nothing_after_a_recovery(world: World) -> None:
     def test() -> None:
         before = world.footprint()
@@ -210,6 +212,9 @@ def test_a_run_that_is_killed_at_any_moment_leaves_nothing_after_a_recovery(worl
     _in_reaper(test)
 
 
+@pytest.mark.fault(
+    "a start is killed after 1, 3, 5 … 150 ms", "the zone runs and can be entered, or is installed"
+)
 def test_a_start_that_is_killed_at_any_moment_leaves_a_zone_that_runs_or_does_not(world: World) -> None:
     def test() -> None:
         world.create(net=True)
@@ -239,6 +244,7 @@ def test_a_start_that_is_killed_at_any_moment_leaves_a_zone_that_runs_or_does_no
     _in_reaper(test)
 
 
+@pytest.mark.fault("a create is killed after 0.5, 1.5 … ms", "it can be done again; no ids are lost")
 def test_a_create_that_is_killed_at_any_moment_can_be_done_again(world: World) -> None:
     def test() -> None:
         for delay_s in DELAYS_S[:20]:
@@ -266,6 +272,7 @@ def test_a_create_that_is_killed_at_any_moment_can_be_done_again(world: World) -
     _in_reaper(test)
 
 
+@pytest.mark.fault("the worker is killed after `ready`", "the parked init stays, and `start` lets it go on")
 def test_a_kill_while_init_is_parked_leaves_it_parked(world: World) -> None:
     def test() -> None:
         world.create()

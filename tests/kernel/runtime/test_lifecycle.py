@@ -158,6 +158,7 @@ def test_an_init_that_ignores_the_signal_is_not_waited_for(world: World, command
     assert last.signal == signal.SIGKILL
 
 
+@pytest.mark.fault("init heeds its stop signal and goes on", "it is killed after the time-out")
 def test_an_init_that_heeds_the_signal_but_goes_on_is_killed_after_the_timeout(world: World) -> None:
     record = world.started("/bin/sh", "-c", "trap 'echo no' TERM; while :; do sleep 0.05; done")
     assert eventually(lambda: is_up(world))
@@ -259,6 +260,7 @@ def test_a_name_is_given_once(world: World) -> None:
     world.becomes(before)
 
 
+@pytest.mark.fault("a create was interrupted", "the next create takes it up")
 def test_what_an_interrupted_create_left_is_taken_up(world: World) -> None:
     record = world.create()
     records.save_record(world.context.paths, replace(record, installed=False))
@@ -287,6 +289,9 @@ def test_a_folder_that_was_made_and_no_more_is_nobodys_zone(world: World, left: 
     assert world.state() is ZoneState.INSTALLED
 
 
+@pytest.mark.fault(
+    "a zone's record is removed", "create and delete are refused; its files stay until `delete -f`"
+)
 def test_a_zone_whose_record_is_lost_keeps_its_files_until_it_is_deleted_by_force(world: World) -> None:
     world.create()
     Path(world.context.paths.upper("web"), "precious").touch()
@@ -303,6 +308,9 @@ def test_a_zone_whose_record_is_lost_keeps_its_files_until_it_is_deleted_by_forc
     assert statuses(world.context) == []
 
 
+@pytest.mark.fault(
+    "the record of a running zone is damaged", "`delete -f` ends it and takes its group, ids and files back"
+)
 def test_a_running_zone_whose_record_is_lost_is_ended_by_force(world: World) -> None:
     """What its lost id held is found by nobody else's having it."""
     world.create(name="other")
@@ -382,7 +390,32 @@ def test_a_refused_transition_names_both_states_and_the_helpful_verb(world: Worl
             assert helpful == "wait" or allows(state, helpful)
 
 
-@pytest.mark.parametrize("what", ["pid", "boot", "ticks"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param(
+            "pid",
+            marks=pytest.mark.fault(
+                "a zone's note names the pid of another process",
+                "the zone is `installed`; stop and kill touch nobody; it starts again",
+            ),
+        ),
+        pytest.param(
+            "boot",
+            marks=pytest.mark.fault(
+                "a zone's note is from before a reboot (another boot id)",
+                "the zone is `installed`, whatever has its pid now; it starts again",
+            ),
+        ),
+        pytest.param(
+            "ticks",
+            marks=pytest.mark.fault(
+                "the pid of a zone's init is used again by a later process",
+                "the zone is `installed`; that process is not signalled; it starts again",
+            ),
+        ),
+    ],
+)
 def test_a_note_of_another_process_says_installed(world: World, what: str) -> None:
     record = world.started()
     live = world.live()

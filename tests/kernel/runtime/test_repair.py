@@ -73,7 +73,52 @@ def _reaches_its_gateway(world: World, record: ZoneRecord) -> bool:
     return world.execute("ping", "-c", "1", "-W", "2", str(record.gateway)).exit_status.code == 0
 
 
-@pytest.mark.parametrize("what", HARM)
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param(
+            "flushed firewall",
+            marks=pytest.mark.fault(
+                "the firewall tables of a running zone are deleted",
+                "`degraded: its firewall rules are gone or altered`; repair puts them back, init lives on",
+            ),
+        ),
+        pytest.param(
+            "altered firewall",
+            marks=pytest.mark.fault(
+                "a chain of the firewall is flushed",
+                "`degraded: its firewall rules are gone or altered`; repair puts it back",
+            ),
+        ),
+        pytest.param(
+            "link on no bridge",
+            marks=pytest.mark.fault(
+                "a zone's link is taken off its bridge",
+                "`degraded: its link is on no bridge`; repair puts it back",
+            ),
+        ),
+        pytest.param(
+            "deleted link",
+            marks=pytest.mark.fault(
+                "a running zone's link is deleted",
+                "`degraded: its link is gone`; repair makes it anew, with the same address",
+            ),
+        ),
+        pytest.param(
+            "deleted bridge",
+            marks=pytest.mark.fault(
+                "the bridge is deleted below a running zone",
+                "`degraded: its link is on no bridge`; repair makes bridge and port anew",
+            ),
+        ),
+        pytest.param(
+            "all of it",
+            marks=pytest.mark.fault(
+                "bridge and firewall are deleted at once", "`degraded`; one repair puts all of it back"
+            ),
+        ),
+    ],
+)
 def test_a_connection_is_put_back(world: World, what: str) -> None:
     harm, words = HARM[what]
     record = world.started(net=True)
@@ -103,6 +148,10 @@ def test_a_repaired_port_is_guarded_as_before(world: World) -> None:
     assert [word for word in after if ":" not in word] == [word for word in before if ":" not in word]
 
 
+@pytest.mark.fault(
+    "a running zone is moved out of its control group, then the group removed",
+    "`degraded` with the words; repair makes it anew, and init lives on",
+)
 def test_a_control_group_is_made_again(world: World) -> None:
     record = world.started("/bin/sh", "-c", "sleep 1000 & wait")
     group, mount = world.group(record), world.context.facts.cgroup.mount
@@ -126,6 +175,10 @@ def test_a_control_group_is_made_again(world: World) -> None:
         os.rmdir(elsewhere)
 
 
+@pytest.mark.fault(
+    "the bridge of a running zone is replaced by somebody else's",
+    "repair refuses and says why; it works once theirs is gone",
+)
 def test_what_cannot_be_put_back_is_said(world: World) -> None:
     record = world.started(net=True)
     _demolish(world, record)

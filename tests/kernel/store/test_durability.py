@@ -62,6 +62,10 @@ def test_the_order_is_write_fsync_rename_fsync_of_the_folder(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "renameat"])
+@pytest.mark.fault(
+    "the writer of a document is killed at write, fsync or rename",
+    "the old document or the new one, never half",
+)
 def test_killed_at_any_call_the_document_is_the_old_or_the_new_one(tmp_path: Path, call: str) -> None:
     path = tmp_path / "a.json"
     documents.write_json(str(path), {"schema_version": 1, "text": "old"})
@@ -80,6 +84,10 @@ def test_killed_at_any_call_the_document_is_the_old_or_the_new_one(tmp_path: Pat
         ("renameat", "EROFS", "Read-only file system"),
     ],
 )
+@pytest.mark.fault(
+    "ENOSPC at write, EIO at fsync, EROFS at rename",
+    "told in a line; the old document stays; no temporary file",
+)
 def test_a_failed_call_is_told_and_the_old_document_stays(
     tmp_path: Path, call: str, errno: str, words: str
 ) -> None:
@@ -93,6 +101,7 @@ def test_a_failed_call_is_told_and_the_old_document_stays(
 
 
 @pytest.mark.requires("program:mount")
+@pytest.mark.fault("a document is written to a full file system", "told with what helps; the old one stays")
 def test_a_full_file_system_is_a_store_error(tmp_path: Path) -> None:
     """In a child with a mount namespace of its own: nothing is left mounted."""
     pid = os.fork()
@@ -117,6 +126,7 @@ def _on_a_full_file_system(folder: Path) -> int:
 
 
 @pytest.mark.requires("program:mount")
+@pytest.mark.fault("a lock is taken on a full file system", "it is held; only its note is missing")
 def test_a_lock_can_be_taken_on_a_full_file_system(tmp_path: Path) -> None:
     """Of what helps there, stop and delete, each takes one; only its note has no room."""
     pid = os.fork()

@@ -54,6 +54,10 @@ def _aside(path: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", DAMAGES)
+@pytest.mark.fault(
+    "ledgers of ids and addresses damaged in many ways",
+    "set aside with the reason, made again from the records; nothing is given twice",
+)
 def test_what_zones_hold_is_known_from_their_records(paths: Paths, text: str) -> None:
     first, second, run = _zone(paths, 1), _zone(paths, 2), _zone(paths, 3, ephemeral=True)
     before = leases.leases(paths), idranges.ranges(paths)
@@ -85,6 +89,10 @@ def _broken(paths: Paths, name: str) -> None:
 
 
 @pytest.mark.parametrize("make", [_half, _broken])
+@pytest.mark.fault(
+    "a ledger and a zone's record are damaged together",
+    "no ids are given until that zone is deleted; the error names it",
+)
 def test_nothing_is_given_while_a_zone_may_hold_it(paths: Paths, make: object) -> None:
     """It has been made, or its record is damaged as well: the lost ledger alone knew what it holds."""
     kept = _zone(paths, 1)

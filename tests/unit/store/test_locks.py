@@ -35,6 +35,9 @@ def succeeded(pid: int) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
+@pytest.mark.fault(
+    "a lock is held by another command", "`Busy` after the time-out, with verb and pid of the holder"
+)
 def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
     path = str(tmp_path / "zones/web/lock")
     with lock(path, verb="start", zone="web", timeout_s=1), pytest.raises(Busy) as caught:
@@ -52,6 +55,7 @@ def test_readers_share_and_keep_a_writer_out(tmp_path: Path) -> None:
             hold(path)
 
 
+@pytest.mark.fault("the holder of a lock is killed", "the lock is free at once")
 def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     reader, writer = os.pipe()
@@ -72,6 +76,9 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
     os.close(writer)
 
 
+@pytest.mark.fault(
+    "the lock's file is removed while another waits for it", "the waiter takes the lock on the new file"
+)
 def test_a_lock_of_an_unlinked_file_is_taken_again_on_the_new_one(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     with lock(path, verb="delete", zone="web", timeout_s=1):

@@ -57,6 +57,10 @@ def test_out_of_memory_stays_inside(groups: Ground) -> None:
 
 
 @pytest.mark.parametrize("oom_group", [False, True])
+@pytest.mark.fault(
+    "a zone runs out of memory, with and without `oom_group`",
+    "all of its processes are killed, or the largest one",
+)
 def test_the_whole_zone_is_killed_if_asked(groups: Ground, oom_group: bool) -> None:
     groups.make(ResourcesConfig(memory_bytes=16 * MIB, swap_bytes=0, oom_group=oom_group))
     with groups.running(sleep) as bystander:

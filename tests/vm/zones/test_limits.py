@@ -39,6 +39,10 @@ class Instance:
         assert not check or done.returncode == 0, done.stderr
         return done
 
+    def begin(self, *argv: str) -> subprocess.Popen[bytes]:
+        """Begin to run the command."""
+        return subprocess.Popen([self._command, *argv], env=self._environment, stdin=subprocess.DEVNULL)
+
 
 @pytest.fixture(scope="module")
 def zonectl() -> Iterator[Instance]:
@@ -125,6 +129,7 @@ def test_a_zone_that_takes_too_much_memory_is_killed_and_list_says_so(
     assert zonectl("exec", "neighbour", "--", "/bin/true").returncode == 0
 
 
+@pytest.mark.fault("a fork bomb in a zone with a limit of processes", "forks fail at the limit")
 def test_a_fork_bomb_ends_at_the_limit_of_processes(zonectl: Instance, zone: Callable[..., Path]) -> None:
     group = zone("bomb", "pids = 12")
     script = "i=0; while [ $i -lt 40 ]; do sleep 30 & i=$((i + 1)); done; wait"
@@ -160,6 +165,9 @@ def test_a_paused_zone_does_nothing_until_it_is_resumed(zonectl: Instance, zone:
     wait_until(lambda: value(group, "cpu.stat", "usage_usec") > frozen)
 
 
+@pytest.mark.fault(
+    "stop of a zone frozen by the control group, on pure cgroup v2", "it ends and is `installed`"
+)
 def test_a_zone_stopped_while_paused_ends(zonectl: Instance, zone: Callable[..., Path]) -> None:
     zone("held", "pids = 8")
     zonectl("pause", "held")
