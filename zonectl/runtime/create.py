@@ -42,10 +42,10 @@ def create(context: Context, config: ZoneConfig, text: str) -> ZoneRecord:
         _make_way(context, name)
         record = replace(begin(config), warnings=refused_or_warned)
         with Undo() as undo:
+            undo.callback(discard, context, record)
             zone_dir = context.paths.zone_dir(name)
             below = roots.below(context, config, zone_dir)
             record = replace(record, layers=below)
-            undo.callback(discard, context, record)
             with roots.kept(context, below):
                 records.save_record(context.paths, record)
             record = allocate(context, config, record)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -93,3 +95,5 @@ def _forget(cage: Cage) -> None:
     for image in layers.list_images(paths):
         layers.remove_image(paths, image.reference)
     layers.gc(paths, used=tuple, grace_s=-1)
+    with suppress(FileNotFoundError):
+        os.unlink(f"{paths.images_dir}/known.json")
