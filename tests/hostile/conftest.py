@@ -55,7 +55,7 @@ def results(request: pytest.FixtureRequest) -> dict[str, dict[str, str]]:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print the table of probes and arms, and record it where all of them have been tried."""
+    """Print the table of probes and arms, and record what has been tried."""
     results = config.stash.get(_RESULTS, {})
     if not results:
         return
@@ -63,4 +63,5 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for line in report.table(results):
         terminalreporter.write_line(line)
     RECORD.parent.mkdir(exist_ok=True)
-    RECORD.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    known = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+    RECORD.write_text(json.dumps(known | results, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -73,10 +73,14 @@ class Removal:
     harnessed: str = ""
     apart: bool = False
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Each of what is taken away."""
+        return (*self.keys, *((f"harness: {self.harnessed}",) if self.harnessed else ()))
+
     def __str__(self) -> str:
-        """As the report words it."""
-        harness = (f"harness: {self.harnessed}",) if self.harnessed else ()
-        return ", ".join((*self.keys, *harness))
+        """All of it."""
+        return ", ".join(self.words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,7 @@ class Scene:
     z: Zonectl
     folder: Path
     held: ExitStack
+    programs: frozenset[str] = frozenset()
     values: dict[str, str] = field(default_factory=dict)
     neighbour: str = ""
     _zones: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
@@ -51,7 +52,7 @@ class Scene:
     def __post_init__(self) -> None:
         """Build the programs, the zones' root and the canaries."""
         os.chmod(self.folder, 0o755)
-        build(self.folder / "programs")
+        build(self.folder / "programs", only=self.programs)
         make_root(self.folder / "root-of-zones", self.folder / "programs")
         secret = f"{MARK}{secrets.token_hex(8)}\n"
         for name in ("outside", "share", "work"):
@@ -254,10 +255,12 @@ class Scene:
         return [sys.executable, str(REPOSITORY / "tests" / "hostile" / "without.py"), without, "--no-daemon"]
 
 
-def build(folder: Path) -> None:
-    """Compile every program, statically."""
+def build(folder: Path, *, only: frozenset[str]) -> None:
+    """Compile the programs, statically; all of them if none is named."""
     folder.mkdir(mode=0o755)
     for source in sorted(PROGRAMS.glob("*.c")):
+        if only and source.stem not in only:
+            continue
         argv = ["gcc", *_FLAGS, "-o", str(folder / source.stem), str(source)]
         subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, timeout=60)
 

@@ -18,3 +18,10 @@ PROBES: tuple[Probe, ...] = (
     *network.PROBES,
     *exhaustion.PROBES,
 )
+
+LANE_PROBES: tuple[Probe, ...] = (
+    *(probe for probe in PROBES if probe.lane),
+    *cgroup.LANE_PROBES,
+    *exhaustion.LANE_PROBES,
+)
+"""Those that are tried on a kernel of their own, since this host's lacks what they attack or would be harmed."""

@@ -33,3 +33,9 @@ PROBES = (
     _probe("neighbours-group", "the groups of others in sight", "neighbour", "{group}", errnos=named("ENOENT"),
            protection="the zone's own view of groups", keys=POWERFUL, harnessed="own-groups"),
 )  # fmt: skip
+
+# On a kernel of their own alone: the controllers are of version 2 there.
+LANE_PROBES = (
+    _probe("own-limit-of-memory", "as own-limit", "limit", "{groups}/memory.max", protection=_MINE, keys=(HOST_IDS,)),
+    _probe("own-limit-of-processes", "as own-limit", "limit", "{groups}/pids.max", protection=_MINE, keys=(HOST_IDS,)),
+)  # fmt: skip

@@ -66,7 +66,7 @@ def others(arm: Arm, word: str, few: tuple[str, ...]) -> list[str]:
 
 
 def _probe(name: str, source: str, attempt: Callable[[Arm], Outcome], *, protection: str, keys: tuple[str, ...] = (),
-           errnos: frozenset[str], harnessed: str = "") -> Probe:  # fmt: skip
+           errnos: frozenset[str], harnessed: str = "", given: tuple[str, ...] = ()) -> Probe:  # fmt: skip
     return Probe(
         name=name,
         group=Group.EXHAUSTION,
@@ -74,6 +74,7 @@ def _probe(name: str, source: str, attempt: Callable[[Arm], Outcome], *, protect
         attempt=attempt,
         errnos=errnos,
         protection=protection,
+        given=given,
         removal=Removal(keys=keys, harnessed=harnessed),
     )
 
@@ -96,4 +97,14 @@ PROBES = (
     _probe("memory-by-inodes", "memory by empty files in /dev/shm",
            _starving("files", "/dev/shm", "40000", few=("/dev/shm", "3")),
            protection="a limit of the zone's own", errnos=frozenset({"ENOSPC"}), harnessed="own-amounts"),
+)  # fmt: skip
+
+# On a kernel of their own alone: the controllers are of version 2 there, and nobody else would miss what is used up.
+LANE_PROBES = (
+    _probe("fork-bomb", "processes without end", _starving("processes", "300", few=("3",)),
+           given=("resources.pids=64",), keys=("resources.pids=1000",), protection="resources.pids",
+           errnos=frozenset({"EAGAIN"})),
+    _probe("memory", "memory without end", _starving("memory", "200", few=("1",)),
+           given=("resources.memory=64MiB", "resources.swap=0"), keys=("resources.memory=1GiB",),
+           protection="resources.memory", errnos=frozenset({"ENOMEM"})),
 )  # fmt: skip

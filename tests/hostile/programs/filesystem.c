@@ -353,7 +353,12 @@ static void trusted_attribute(char **arguments)
 /* FILE SYSTEM: a file system that parses what is on a disk, which the zone could have made. */
 static void filesystem(char **arguments)
 {
-	TRY(syscall(SYS_fsopen, arguments[0], 1));
+	int context = (int)TRY(syscall(SYS_fsopen, arguments[0], 1));
+
+	/* A disk that there is not is looked for only by those who may mount one. */
+	TRY(syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "source", "/no/such/disk", 0));
+	if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == -1 && errno == EPERM)
+		held(errno, "mount %s", arguments[0]);
 	broke("%s can be mounted", arguments[0]);
 }
 
