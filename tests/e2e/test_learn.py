@@ -197,6 +197,27 @@ def test_another_user_gets_nothing_from_the_start(z: Zonectl) -> None:
     assert done.out == "1000\n"
 
 
+def test_a_workload_that_makes_namespaces_needs_nesting(z: Zonectl) -> None:
+    granted = ("--set", 'security.capabilities=["all"]', "--set", 'security.seccomp="off"')
+    learned = learn(z, "unshare", "-m", "true", options=granted)
+    assert learned.table["capabilities"] == ["sys_admin"]
+    assert learned.table["nesting"] is True
+    assert learned.run("unshare", "-m", "true", options=(*QUIET, "--set", "security.nesting=true")).code == 0
+    assert learned.run("unshare", "-m", "true").code != 0
+
+
+def test_a_zone_with_a_network_and_a_profile_of_a_file(z: Zonectl) -> None:
+    """Learned once more from what was learned: within that, nothing else is found."""
+    output, again = str(z.folder / "first.toml"), str(z.folder / "again.toml")
+    command = ("busybox", "--", "ip", "route")
+    z("learn", *z.sets, "--quick", "--output", output, *command)
+    within = ("--set", f"security.seccomp={json.dumps(output)}")
+    z("learn", *z.sets, *within, "--quick", "--output", again, *command)
+    first, second = (tomllib.loads(Path(path).read_text(encoding="utf-8")) for path in (output, again))
+    assert set(second["allow"]) <= set(first["allow"])
+    assert z("run", *z.sets, "--set", f"security.seccomp={json.dumps(again)}", *command).code == 0
+
+
 def test_quick_grants_every_call_that_was_seen(z: Zonectl) -> None:
     learned = learn(z, "sh", "-c", "echo $PPID; chown 3 /tmp", options=("--quick",))
     assert learned.table["capabilities"] == ["chown"]

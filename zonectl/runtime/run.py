@@ -37,17 +37,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    context: Context,
-    config: ZoneConfig,
-    frontend: Frontend,
-    *,
-    terminal_type: str | None = None,
-    recorder: Recorder | None = None,
-    seccomp: Filter | None = None,
+    context: Context, config: ZoneConfig, frontend: Frontend, *, terminal_type: str | None = None
 ) -> ExitStatus:
     """Run a zone of `config` until its program ends; with `terminal_type` it has a pty. Nothing of it is left.
-
-    With a `recorder` its system calls are watched; `seccomp` is a filter in the place of the one of its file.
 
     The zone is named after the file's with an id behind it, so that any number of them run at once. It dies with
     this process, and what a kill leaves of it is removed by the next recovery.
@@ -57,34 +49,50 @@ def run(
         ZonectlError: as create and start.
 
     """
+    try:
+        return run_one(context, config, frontend, terminal_type=terminal_type)
+    finally:
+        # With zoned there, what zones share is kept for the next run until zoned leaves.
+        if context.warden is None:
+            teardown_when_last(context)
+
+
+def run_one(
+    context: Context,
+    config: ZoneConfig,
+    frontend: Frontend,
+    *,
+    terminal_type: str | None = None,
+    recorder: Recorder | None = None,
+    seccomp: Filter | None = None,
+) -> ExitStatus:
+    """As `run`, of several in a row: what zones share is left to the caller, who ends with `teardown_when_last`.
+
+    With a `recorder` its system calls are watched; `seccomp` is a filter in the place of the one of its file.
+    """
     context.paths.ensure()
     record = replace(begin(config, ephemeral=True), warnings=warnings(config, context.facts))
     name = zones.derived_name(config.name, record.id)
     record = replace(record, name=name)
     config = replace(config, name=name, hostname=config.hostname or config.name)
-    try:
-        # The zone's lock is not held while it runs: others may stop, pause or change it.
-        with Undo() as undo, lock(context.paths.caller_lock(name), verb="run", zone=name, timeout_s=0):
-            with zones.locked(context, name, "run", known=False):
-                undo.callback(_clear_away, context, record)
-                zone = _install(context, config, record)
-                plan = zones.plan_of(context, zone)
-                if seccomp is not None:
-                    plan = replace(plan, restrict=replace(plan.restrict, seccomp=seccomp))
-                launched = _launch(
-                    context,
-                    zone,
-                    plan,
-                    frontend=frontend,
-                    undo=undo,
-                    terminal_type=terminal_type,
-                    recorder=recorder,
-                )
-            return frontend.wait(launched.pidfd, _deliverer(launched.pidfd))
-    finally:
-        # With zoned there, what zones share is kept for the next run until zoned leaves.
-        if context.warden is None:
-            teardown_when_last(context)
+    # The zone's lock is not held while it runs: others may stop, pause or change it.
+    with Undo() as undo, lock(context.paths.caller_lock(name), verb="run", zone=name, timeout_s=0):
+        with zones.locked(context, name, "run", known=False):
+            undo.callback(_clear_away, context, record)
+            zone = _install(context, config, record)
+            plan = zones.plan_of(context, zone)
+            if seccomp is not None:
+                plan = replace(plan, restrict=replace(plan.restrict, seccomp=seccomp))
+            launched = _launch(
+                context,
+                zone,
+                plan,
+                frontend=frontend,
+                undo=undo,
+                terminal_type=terminal_type,
+                recorder=recorder,
+            )
+        return frontend.wait(launched.pidfd, _deliverer(launched.pidfd))
 
 
 def _install(context: Context, config: ZoneConfig, record: ZoneRecord) -> Zone:

@@ -16,6 +16,7 @@ from zonectl.model.seccomp import Filter
 from zonectl.runtime.learning import search
 from zonectl.runtime.learning.recording import Recorder
 from zonectl.runtime.learning.trial import Outcome, attempt
+from zonectl.runtime.remains import teardown_when_last
 from zonectl.security.seccomp import architectures, compiler, observed
 from zonectl.security.seccomp.files import NEEDED
 from zonectl.security.seccomp.observed import Permission
@@ -87,7 +88,10 @@ def learn(context: Context, lesson: Lesson) -> Learned:
         ZonectlError: it does not succeed as it is, or behaves differently each time; or as `run`.
 
     """
-    return _Course(context, lesson).run()
+    try:
+        return _Course(context, lesson).run()
+    finally:
+        teardown_when_last(context)
 
 
 class _Course:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from zonectl.kernel import process
-from zonectl.runtime.run import run
+from zonectl.runtime.run import run_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,19 +45,19 @@ def attempt(
     recorder: Recorder | None = None,
     seccomp: Filter | None = None,
 ) -> Outcome:
-    """Run the workload of `config` once, in a zone that is gone afterwards.
+    """Run the workload of `config` once, in a zone that is gone afterwards; what zones share stays for the next.
 
     `stdin` is a descriptor of a regular file, read from its beginning each time; what the workload writes goes to the
     descriptor `show` too, if one is given. `seccomp` is a filter in the place of the one of its file.
 
     Raises:
-        ZonectlError: as `run`.
+        ZonectlError: as `run_one`.
 
     """
     bystander = _Bystander(stdin, show, timeout_s=timeout_s, recorder=recorder)
     began = time.monotonic()
     try:
-        status = run(context, config, bystander, recorder=recorder, seccomp=seccomp)
+        status = run_one(context, config, bystander, recorder=recorder, seccomp=seccomp)
     finally:
         bystander.close()
     return Outcome(
