@@ -71,7 +71,6 @@ def test_every_configuration_has_a_plan_in_order(config: ZoneConfig) -> None:
     assert all(step.summary and step.calls for step in made.steps)
     inside: list[Step] = [step for step in made.steps if step.side is Side.INSIDE]
     kinds = [type(step) for step in inside]
-    assert kinds.index(MakePrivate) < min(kinds.index(Stage), kinds.index(MountFilesystem))
     own = config.namespaces.user
     apart = EnterScaffold if own else MakePrivate
     assert {EnterScaffold, MakePrivate, LockMounts} & set(kinds) == {apart, *([LockMounts] if own else [])}
