@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zonectl.cli.portrait import Portrait
     from zonectl.cli.table import Style
     from zonectl.kernel.proc import MountEntry
-    from zonectl.model.record import LiveNote
+    from zonectl.model.record import LastExit, LiveNote
 
 _ALSO = {
     "user": "its root is the host's root: it is no security boundary",
@@ -46,6 +46,8 @@ def as_data(taken: Portrait) -> dict[str, object]:
         "uptime_s": round(max(0.0, taken.now - live.started_at), 3) if live else None,
         "last_exit": exit_words(last) or None,
         "oom_kills": last.oom_kills if last else None,
+        "oom_limit_bytes": last.memory_max_bytes if last else None,
+        "oom_peak_bytes": last.memory_peak_bytes if last else None,
         "autostart": config.autostart if config else None,
         "created_at": round(record.created_at, 3) if record else None,
         "waived": [waiver.name for waiver in taken.waivers] if config else None,
@@ -126,10 +128,17 @@ def _facts(taken: Portrait) -> Iterator[str]:
     if taken.group:
         yield _line("cgroup", taken.group)
     if last:
-        killed = f", {last.oom_kills} killed for memory" if last.oom_kills else ""
-        yield _line("last exit", f"{exit_words(last)}{killed}, {moment(last.ended_at)}")
+        yield _line("last exit", f"{exit_words(last)}{_killed(last)}, {moment(last.ended_at)}")
     for warning in record.warnings if record else ():
         yield _line("warning", warning)
+
+
+def _killed(last: LastExit) -> str:
+    if not last.oom_kills:
+        return ""
+    sizes = {"limit": last.memory_max_bytes, "peak": last.memory_peak_bytes}
+    told = ", ".join(f"{name} {_mib(size)}" for name, size in sizes.items() if size is not None)
+    return f", {last.oom_kills} killed for memory" + (f" ({told})" if told else "")
 
 
 def _ailments(taken: Portrait) -> Iterator[str]:

@@ -54,11 +54,15 @@ class LastExit:
     """`last.json`: how the zone's init ended last.
 
     `status` is the exit status, `signal` the number of the signal that ended it (one of both is None, or both when
-    nobody could see the end); `oom_kills` how many processes the kernel killed for memory.
+    nobody could see the end); `oom_kills` how many processes the kernel killed for memory. If it killed any,
+    `memory_max_bytes` is what the zone could have (None without a limit of its own), and `memory_peak_bytes` the most
+    that it had (None before Linux 5.19).
     """
 
     ended_at: float
     status: int | None
     signal: int | None
     oom_kills: int = 0
+    memory_max_bytes: int | None = None
+    memory_peak_bytes: int | None = None
     by_user: bool = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
@@ -215,9 +215,9 @@ def _write_down(context: Context, record: ZoneRecord, exit_status: ExitStatus) -
         ended_at=time.time(),
         status=exit_status.status,
         signal=exit_status.signal,
-        oom_kills=_oom_kills(context, record),
         by_user=os.path.exists(context.paths.stop_request(record.name)),
     )
+    last = _with_memory(context, record, last)
     # On a full disk: how it ended is not worth failing what must be undone.
     with suppress(StoreError):
         records.save_last(context.paths, record.name, last)
@@ -228,18 +228,20 @@ def _amend(context: Context, name: str, exit_status: ExitStatus) -> None:
     last = records.load_last(context.paths, name)
     if last is None or exit_status.unknown or last.status is not None or last.signal is not None:
         return
-    amended = LastExit(
-        ended_at=last.ended_at,
-        status=exit_status.status,
-        signal=exit_status.signal,
-        oom_kills=last.oom_kills,
-        by_user=last.by_user,
-    )
+    amended = replace(last, status=exit_status.status, signal=exit_status.signal)
     records.save_last(context.paths, name, amended)
 
 
-def _oom_kills(context: Context, record: ZoneRecord) -> int:
+def _with_memory(context: Context, record: ZoneRecord, last: LastExit) -> LastExit:
+    """With what the zone's group, which is about to be removed, says of processes killed for memory."""
     if not context.facts.cgroup.mount:
-        return 0
+        return last
     memory = Tree(context.facts.cgroup).stats(zone_cgroup(context.instance, record.id)).memory
-    return memory.events.oom_kill if memory else 0
+    if memory is None or not memory.events.oom_kill:
+        return last
+    return replace(
+        last,
+        oom_kills=memory.events.oom_kill,
+        memory_max_bytes=memory.max_bytes,
+        memory_peak_bytes=memory.peak_bytes,
+    )

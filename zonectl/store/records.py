@@ -263,5 +263,7 @@ def _last(fields: Fields) -> LastExit:
         status=fields.optional_integer("status"),
         signal=fields.optional_integer("signal"),
         oom_kills=fields.integer("oom_kills", 0),
+        memory_max_bytes=fields.optional_integer("memory_max_bytes"),
+        memory_peak_bytes=fields.optional_integer("memory_peak_bytes"),
         by_user=fields.boolean("by_user", default=False),
     )

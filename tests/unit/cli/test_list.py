@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tests.unit.cli.conftest import Outcome
 
 KEYS = [
-    "id", "name", "state", "path", "address", "pid", "uptime_s", "last_exit", "oom_kills", "autostart", "created_at",
-    "waived", "degraded",
+    "id", "name", "state", "path", "address", "pid", "uptime_s", "last_exit", "oom_kills",
+    "oom_limit_bytes", "oom_peak_bytes", "autostart", "created_at", "waived", "degraded",
 ]  # fmt: skip
 RUNNING = [
     "0a1b2c3d",
@@ -36,12 +36,14 @@ RUNNING = [
     192.5,
     "status 1",
     0,
+    None,
+    None,
     True,
     0.0,
     ["namespaces.user"],
     [],
 ]
-DAMAGED: list[object] = [None, "damaged", "incomplete", "/z/\x1b[2J", *[None] * 8, []]
+DAMAGED: list[object] = [None, "damaged", "incomplete", "/z/\x1b[2J", *[None] * 10, []]
 ZONES: list[dict[str, object]] = [dict(zip(KEYS, zone, strict=True)) for zone in (RUNNING, DAMAGED)]
 
 
@@ -94,6 +96,8 @@ def test_json_has_all_keys(run: Callable[..., Outcome], tmp_path: Path) -> None:
         "uptime_s": None,
         "last_exit": None,
         "oom_kills": None,
+        "oom_limit_bytes": None,
+        "oom_peak_bytes": None,
         "autostart": None,
         "created_at": 1700000000.0,
         "waived": None,

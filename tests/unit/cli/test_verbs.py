@@ -286,6 +286,26 @@ def test_show_says_what_is_missing_and_what_to_do() -> None:
     assert "  zonectl repair web" not in likeness.as_text(taken(live=True), Style())
 
 
+def test_show_says_what_memory_there_was_and_was_not() -> None:
+    last = LastExit(
+        ended_at=0.0,
+        status=None,
+        signal=9,
+        oom_kills=1,
+        memory_max_bytes=16 << 20,
+        memory_peak_bytes=12 << 20,
+    )
+    killed = replace(taken(live=False), status=replace(taken(live=False).status, last=last))
+    (line,) = [line for line in likeness.as_text(killed, Style()) if "last exit" in line]
+    assert "SIGKILL, 1 killed for memory (limit 16.0MiB, peak 12.0MiB), " in line
+    assert (likeness.as_data(killed)["oom_limit_bytes"], likeness.as_data(killed)["oom_peak_bytes"]) == (
+        16 << 20,
+        12 << 20,
+    )
+    (line,) = [line for line in likeness.as_text(taken(live=False), Style()) if "last exit" in line]
+    assert "status 137, 3 killed for memory, " in line
+
+
 def test_show_says_plainly_what_is_shared() -> None:
     lines = likeness.as_text(taken(live=True), Style())
     assert lines[0] == "web: running"

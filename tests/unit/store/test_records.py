@@ -62,7 +62,9 @@ def test_a_record_reads_back_from_disk(paths: Paths) -> None:
 def test_live_and_last_read_back(paths: Paths) -> None:
     records.save_record(paths, RECORD)
     note = LiveNote(pid=7, start_ticks=99, boot_id="b", started_at=1.0, parked=True)
-    last = LastExit(ended_at=2.0, status=None, signal=9, oom_kills=1)
+    last = LastExit(
+        ended_at=2.0, status=None, signal=9, oom_kills=1, memory_max_bytes=1 << 24, memory_peak_bytes=1 << 23
+    )
     assert records.load_live(paths, "web") is None
     assert records.load_last(paths, "web") is None
     records.save_live(paths, "web", note)

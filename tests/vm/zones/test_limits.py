@@ -115,6 +115,10 @@ def test_limited_example_holds_every_limit(zonectl: Instance) -> None:
         zonectl("delete", "-f", "limited")
 
 
+@pytest.mark.fault(
+    "a zone takes more memory than it may (`oom_group`)",
+    "it is killed for memory, `list` and `show` say so with the limit and the peak; its neighbour runs on",
+)
 def test_a_zone_that_takes_too_much_memory_is_killed_and_list_says_so(
     zonectl: Instance, zone: Callable[..., Path]
 ) -> None:
@@ -125,6 +129,9 @@ def test_a_zone_that_takes_too_much_memory_is_killed_and_list_says_so(
     assert status == 137
     (shown,) = json.loads(zonectl("list", "-cv", "-o", "json", "hog").stdout)
     assert shown["oom_kills"] >= 1
+    assert shown["oom_limit_bytes"] == 16 << 20
+    assert 8 << 20 < shown["oom_peak_bytes"] <= 16 << 20
+    assert " killed for memory (limit 16.0MiB, peak " in zonectl("show", "hog").stdout
     assert value(neighbour, "memory.events", "oom_kill") == 0
     assert zonectl("exec", "neighbour", "--", "/bin/true").returncode == 0
 

@@ -176,6 +176,8 @@ def data(context: Context, zone: ZoneStatus, *, config: bool = True, checkup: _C
         "uptime_s": round(max(0.0, time.time() - live.started_at), 3) if live else None,
         "last_exit": exit_words(last) or None,
         "oom_kills": last.oom_kills if last else None,
+        "oom_limit_bytes": last.memory_max_bytes if last else None,
+        "oom_peak_bytes": last.memory_peak_bytes if last else None,
         "autostart": described.autostart if described else None,
         "created_at": round(record.created_at, 3) if record else None,
         "waived": waived(described, record) + _maintained(live) if described else None,
