@@ -213,6 +213,8 @@ def test_limits_that_are_not_enforced_are_not_declared() -> None:
         ("memory.max", "1000000", "999424\n", True),
         ("memory.max", "1000000", "1003520\n", False),
         ("memory.max", "1000000", "max\n", False),
+        ("memory.oom.group", "1", "1\n", True),
+        ("memory.oom.group", "1", "0\n", False),
         ("hugetlb.2MB.max", str(5 << 20), f"{4 << 20}\n", True),
         ("hugetlb.1GB.rsvd.max", str(3 << 29), f"{1 << 30}\n", True),
         ("hugetlb.2MB.max", str(5 << 20), f"{6 << 20}\n", False),

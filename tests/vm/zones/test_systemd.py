@@ -43,8 +43,7 @@ def test_systemd_reaches_its_default_target_and_stops_in_order(debian: Path, tmp
         while (default := is_active(zonectl)) != "active":
             assert time.monotonic() < deadline, f"the default target is {default}"
             time.sleep(1)
-        jobs = zonectl("exec", "systemd", "--", "systemctl", "list-jobs", "--no-legend").stdout
-        packages = zonectl("exec", "systemd", "--", "dpkg", "-l").stdout
+        see_what_is_in_it(zonectl)
         began = time.monotonic()
         zonectl("stop", "systemd")
         assert time.monotonic() - began < 120, "it had to be killed"
@@ -52,9 +51,16 @@ def test_systemd_reaches_its_default_target_and_stops_in_order(debian: Path, tmp
     finally:
         zonectl("delete", "-f", "systemd", check=False)
         zonectl("zoned", "stop", check=False)
+    assert "SIGKILL" not in shown
+
+
+def see_what_is_in_it(zonectl: Instance) -> None:
+    jobs = zonectl("exec", "systemd", "--", "systemctl", "list-jobs", "--no-legend").stdout
+    packages = zonectl("exec", "systemd", "--", "dpkg", "-l").stdout
+    audit = zonectl("show", "--security", "systemd", check=False)
     assert jobs == ""
     assert packages.count("\nii ") > 50
-    assert "SIGKILL" not in shown
+    assert audit.returncode == 0, audit.stdout + audit.stderr
 
 
 def is_active(zonectl: Instance) -> str:
