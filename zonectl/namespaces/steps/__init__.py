@@ -6,10 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zonectl.model.config import MountKind, NetworkMode, RootMode
-from zonectl.model.devices import NODES
 from zonectl.model.ids import ZONE_IDS
 from zonectl.namespaces.steps.contents import MADE_WITH_DEV, MakeDevices, MountFilesystem, PlaceFiles
-from zonectl.namespaces.steps.masks import mask_step
 from zonectl.namespaces.steps.mounts import (
     FILES,
     NONE,
@@ -28,32 +26,15 @@ from zonectl.namespaces.steps.nodes import MakeNodes, Node, PlaceNodes
 from zonectl.namespaces.steps.process import BecomeRoot, CloneInit, SetHostname, ShiftClocks, WriteIdMap
 from zonectl.namespaces.steps.profiles import protect_step
 from zonectl.namespaces.steps.scaffold import EnterScaffold, LockMounts
+from zonectl.namespaces.steps.system import KERNEL_ATTRIBUTES, kernel_steps
 
 if TYPE_CHECKING:
     from zonectl.model.config import MountConfig, ZoneConfig
     from zonectl.model.facts import HostFacts
     from zonectl.model.steps import Binding, Step
 
-DEVICES = tuple(NODES)
-"""The device nodes of every zone."""
-
-_DEVICE_LINKS = (
-    ("fd", "/proc/self/fd"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-    ("stderr", "/proc/self/fd/2"),
-    ("ptmx", "pts/ptmx"),
-)
-_TERMINALS = "1024"
-"""All instances of devpts share 4096 (kernel.pty.max), of which 1024 are kept for the host's."""
-
-_SHARED_FILES = "16384"
-"""Of /dev/shm; an empty file takes a kilobyte of the kernel's memory, and half of the memory would be the default."""
-
 _BYTES_A_FILE = 4096
 _FEWEST_FILES = 1024
-
-_KERNEL_ATTRIBUTES = ("nosuid", "nodev", "noexec")
 
 
 def namespace_kinds(config: ZoneConfig) -> tuple[str, ...]:
@@ -113,10 +94,10 @@ def tree_steps(config: ZoneConfig, binding: Binding, facts: HostFacts) -> tuple[
         take(binding.zone_dir)
         if config.root.host:
             take("/usr", "nodev")
-    if _shares_net(config):
-        take("/sys", "rdonly", *_KERNEL_ATTRIBUTES, idmapped=False)
+    if "net" not in namespace_kinds(config):
+        take("/sys", "rdonly", *KERNEL_ATTRIBUTES, idmapped=False)
     if not config.namespaces.ipc and facts.mqueue:
-        take("/dev/mqueue", "rdonly", *_KERNEL_ATTRIBUTES, idmapped=False)
+        take("/dev/mqueue", "rdonly", *KERNEL_ATTRIBUTES, idmapped=False)
     taken.extend(_make_nodes(config, binding, slot=len(taken)))
     for mount in config.mounts:
         if mount.kind is MountKind.BIND:
@@ -141,8 +122,9 @@ def inside_steps(
     own = 0 if config.root.mode is RootMode.COPY else len(binding.layers)
     slots = {tree.path: tree.slot for tree in reversed(trees[own:])}
     binds = len(trees) - _binds(config)
+    own_net = "net" in namespace_kinds(config)
     contents = (
-        *_kernel_steps(config, slots, facts),
+        *kernel_steps(config, slots, facts, own_net=own_net),
         *_place_nodes(config, slot=binds - 1),
         *((PlaceFiles(files=files),) if files else ()),
         *_mount_steps(config, first_slot=binds),
@@ -162,10 +144,6 @@ def switch_steps(config: ZoneConfig) -> tuple[SwitchRoot | LockMounts, ...]:
     """The steps that leave the host's root, and what it was put together on."""
     switched = SwitchRoot(how=config.root.switch.value)
     return (switched, LockMounts()) if config.namespaces.user else (switched,)
-
-
-def _shares_net(config: ZoneConfig) -> bool:
-    return "net" not in namespace_kinds(config)
 
 
 def _clock_steps(config: ZoneConfig) -> tuple[Step, ...]:
@@ -238,64 +216,6 @@ def _copy_steps(config: ZoneConfig, points: tuple[tuple[str, str | int], ...]) -
         MakeMountPoints(folder="0", points=points),
         MountOverlay(name="root", lowers=(0,), upper=None, readonly=True),
     )
-
-
-def _kernel_steps(config: ZoneConfig, slots: dict[str, int], facts: HostFacts) -> tuple[Step, ...]:
-    return (
-        MountFilesystem(fstype="proc", target="/proc", attributes=_KERNEL_ATTRIBUTES),
-        _sysfs(config, slots),
-        *_masks(config, facts),
-        *((_cgroup2(),) if facts.cgroup.mount else ()),
-        MakeDevices(nodes=DEVICES, links=_DEVICE_LINKS, folders=("pts", "shm", "mqueue")),
-        MountFilesystem(
-            fstype="devpts",
-            target="/dev/pts",
-            options=(
-                ("newinstance", ""),
-                ("ptmxmode", "0666"),
-                ("mode", "0620"),
-                ("gid", "5"),
-                ("max", _TERMINALS),
-            ),
-            attributes=("nosuid", "noexec"),
-        ),
-        MountFilesystem(
-            fstype="tmpfs",
-            target="/dev/shm",  # noqa: S108 - the zone's, not the host's
-            options=(("mode", "1777"), ("size", "256m"), ("nr_inodes", _SHARED_FILES)),
-            attributes=("nosuid", "nodev"),
-        ),
-        *_mqueue(config, slots),
-    )
-
-
-def _sysfs(config: ZoneConfig, slots: dict[str, int]) -> Step:
-    # A sysfs shows the network namespace of its mounter, and a user namespace may mount one only for its own.
-    if _shares_net(config):
-        return PlaceTree(slot=slots["/sys"], target="/sys", source="/sys")
-    return MountFilesystem(fstype="sysfs", target="/sys", attributes=("rdonly", *_KERNEL_ATTRIBUTES))
-
-
-def _masks(config: ZoneConfig, facts: HostFacts) -> tuple[Step, ...]:
-    masked = mask_step(
-        unmask=config.security.unmask,
-        there=facts.maskable,
-        own_ids=config.namespaces.user,
-        own_net=not _shares_net(config),
-    )
-    return (masked,) if masked else ()
-
-
-def _cgroup2() -> Step:
-    return MountFilesystem(fstype="cgroup2", target="/sys/fs/cgroup", attributes=_KERNEL_ATTRIBUTES)
-
-
-def _mqueue(config: ZoneConfig, slots: dict[str, int]) -> tuple[Step, ...]:
-    if config.namespaces.ipc:
-        return (MountFilesystem(fstype="mqueue", target="/dev/mqueue", attributes=_KERNEL_ATTRIBUTES),)
-    if "/dev/mqueue" not in slots:
-        return ()
-    return (PlaceTree(slot=slots["/dev/mqueue"], target="/dev/mqueue", source="/dev/mqueue"),)
 
 
 def _mount_steps(config: ZoneConfig, *, first_slot: int) -> tuple[Step, ...]:
