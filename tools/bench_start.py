@@ -44,6 +44,15 @@ subnet = "{SUBNET}"
 scheduler = "inherit"
 """
 
+WITHOUT_PROTECTION = """
+[security]
+seccomp = "off"
+devices = "unfiltered"
+unmask = ["all"]
+capabilities = ["all"]
+"""
+"""What a start costs without them is what they cost with them."""
+
 WIRE = """#!/bin/sh
 # The network of one container, as a script of ip(8) would make it: bridge (once), veth, address, route.
 set -e
@@ -148,7 +157,17 @@ def zonectl_runs(work: Path, stack: ExitStack) -> list[Contender]:
     quietly(*zonectl(work, "create", str(file)))
     quietly(*zonectl(work, "start", "bench"))
     argv = zonectl(work, "run", str(file), "--", "/bin/true")
-    return [Contender("zonectl run", argv, "limits (none asked for)"), *in_python("zonectl run", argv)]
+    bare = work / "bare.toml"
+    bare.write_text(ZONE_FILE + WITHOUT_PROTECTION, encoding="utf-8")
+    return [
+        Contender("zonectl run", argv, "limits (none asked for)"),
+        *in_python("zonectl run", argv),
+        Contender(
+            "run, bare",
+            zonectl(work, "run", str(bare), "--", "/bin/true"),
+            "(no filters, masks, dropped capabilities)",
+        ),
+    ]
 
 
 def zonectl_execs(work: Path, stack: ExitStack) -> list[Contender]:
