@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.instance import COMMAND, TIMEOUT_S
 from tests.e2e.patience import until
 
 if TYPE_CHECKING:
@@ -119,3 +120,25 @@ def test_a_read_only_disk(z: Zonectl) -> None:
         assert everything(root) == before
         z("start", "web")
         z("delete", "-f", "web")
+
+
+@pytest.mark.requires("program:strace")
+@pytest.mark.fault(
+    "the disk fails: each fsync says EIO",
+    "create is refused in words and leaves nothing; zones that are there are listed and start",
+)
+def test_a_failing_disk(z: Zonectl) -> None:
+    z.define("web", SLEEP)
+    before = everything(z.root / "zones")
+    trace = z.folder / "trace"
+    done = subprocess.run(
+        ["strace", "-f", "-qq", "-o", str(trace), "-e", "inject=fsync:error=EIO", COMMAND, "--no-daemon",
+         "create", "--set", "name=more", str(z.folder / "web.toml")],
+        env=z.environment, check=False, capture_output=True, timeout=TIMEOUT_S,
+    )  # fmt: skip
+    assert "(INJECTED)" in trace.read_text(encoding="utf-8")
+    assert done.returncode == 1
+    assert b"Input/output error" in done.stderr
+    assert set(z.list()) == {"web"}
+    assert everything(z.root / "zones") == before
+    z("start", "web")

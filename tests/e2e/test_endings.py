@@ -98,6 +98,24 @@ def test_a_closed_standard_output(z: Zonectl) -> None:
     assert set(z.list()) == {"quiet", "hello"}
 
 
+@pytest.mark.fault(
+    "a reader of the log stands still, with a pipe that is full",
+    "the zone writes on, and all of it is in the log",
+)
+def test_a_stalled_reader_of_the_log(z: Zonectl) -> None:
+    z.define("loud", "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); echo $i; done; sleep 1000000 & wait")
+    z("start", "loud")
+    with z.popen("logs", "-f", "loud", stdout=subprocess.PIPE) as stalled:
+        assert stalled.stdout is not None
+        assert stalled.stdout.readline() == b"1\n"
+        until(lambda: z("logs", "--tail", "1", "loud").out == "40000\n", timeout_s=60)
+        assert z("logs", "loud").lines == [str(number) for number in range(1, 40001)]
+        z("stop", "-t", "0", "loud", timeout=STOP_S)
+        assert stalled.poll() is None, "more than its pipe holds is still to be read"
+        assert stalled.stdout.read().endswith(b"40000\n")
+        assert stalled.wait(STOP_S) == 0
+
+
 @pytest.mark.fault("the zone's log is on a full disk", "the zone runs on, and can be stopped")
 def test_a_full_log_disk(z: Zonectl, tmp_path: Path) -> None:
     z.define("loud", "while :; do echo 0123456789012345678901234567890123456789; done")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.patience import until
 from tests.kernel.network.world import (
     INSTANCE,
     OTHER_INSTANCE,
@@ -23,9 +25,10 @@ from tests.kernel.network.world import (
     settings,
 )
 from zonectl.errors import HostLacks
+from zonectl.kernel import proc
 from zonectl.model.config import NetworkConfig
 from zonectl.model.instance import Instance
-from zonectl.network import shared
+from zonectl.network import nftables, shared
 from zonectl.network.addresses import bridge_mac
 from zonectl.network.steps import shared_steps
 
@@ -253,6 +256,30 @@ def test_a_failing_nft_is_told_with_its_words() -> None:
         broken = dataclasses.replace(CONFIG, bridge="a+b")
         with pytest.raises(HostLacks, match="the rules of the network cannot be set: nft: "):
             world.share(broken)
+
+    in_world(test)
+
+
+@pytest.mark.fault(
+    "nft hangs, with a child in a session of its own",
+    "said within the time-out; both are killed; the next time, with a good nft, all is made",
+)
+def test_an_nft_that_hangs_is_stopped(tmp_path: Path) -> None:
+    nft, pid_file = tmp_path / "nft", tmp_path / "pid"
+    nft.write_text(f"#!/bin/sh\nsetsid sh -c 'echo $$ >{pid_file}; exec sleep 1000' &\nsleep 1000\n")
+    nft.chmod(0o755)
+
+    def test(world: World) -> None:
+        path = os.environ["PATH"]
+        os.environ["PATH"] = f"{tmp_path}:{path}"
+        nftables._NFT_TIMEOUT_S = 1.0  # type: ignore[misc]
+        with pytest.raises(HostLacks, match="not done in 1 s"):
+            world.share(CONFIG)
+        os.environ["PATH"] = path
+        # A signal sent is not yet a process ended.
+        until(lambda: proc.process_state(int(pid_file.read_text())) in {None, "Z", "X"})
+        world.share(CONFIG)
+        assert all(shared.holds(step) for step in STEPS)
 
     in_world(test)
 
