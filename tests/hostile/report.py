@@ -1,6 +1,6 @@
 """The table of probes and arms: printed after the tests, and docs/hostile.md.
 
-    .venv/bin/python -m tests.hostile.report [LOG OF THE LANE]
+    .venv/bin/python -m tests.hostile.report [LOG OF THE LANE...]
 
 takes what the last whole run has recorded in build/hostile.json into the tree, and what a run of tests/vm/hostile has
 written (or what was kept of one before), and writes the page from it.
@@ -124,12 +124,13 @@ def main() -> int:
 
 
 def _lane_results(logs: list[str]) -> Results:
-    if not logs:
-        kept = json.loads(KEPT.read_text(encoding="utf-8"))
-        return {name.removesuffix(IN_LANE): found for name, found in kept.items() if name.endswith(IN_LANE)}
-    lines = Path(logs[0]).read_text(encoding="utf-8", errors="replace").splitlines()
-    found: Results = json.loads(next(line for line in lines if line.startswith(LOGGED)).removeprefix(LOGGED))
-    return found
+    kept = json.loads(KEPT.read_text(encoding="utf-8"))
+    known = {probe.name for probe in probes.LANE_PROBES}
+    found = {name.removesuffix(IN_LANE): cells for name, cells in kept.items() if name.endswith(IN_LANE)}
+    for log in logs:
+        lines = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
+        found |= json.loads(next(line for line in lines if line.startswith(LOGGED)).removeprefix(LOGGED))
+    return {name: cells for name, cells in found.items() if name in known}
 
 
 if __name__ == "__main__":

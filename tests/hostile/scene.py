@@ -20,7 +20,7 @@ from tests.e2e.patience import until
 from tests.hostile import without as harness
 from tests.hostile.arms import ExecArm
 from tests.hostile.groups.keys import HOST_NET
-from tests.requirements import cgroup2_mount
+from tests.requirements import cgroup2_mount, holds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,10 +94,12 @@ class Scene:
         """A zone that all attacks are also on: it runs a server, and is open to others where they are."""
         self.neighbour = "neighbour"
         path = self.folder / "neighbour.toml"
+        limited = holds("controller:memory") and holds("controller:pids")
+        limits = '[resources]\nmemory = "256MiB"\npids = 200\n' if limited else ""
         text = (
             f'name = "{self.neighbour}"\ncommand = ["httpd", "-f", "-p", "{SERVICE_PORT}", "-h", "/etc"]\n'
             f'[root]\npath = "{self.folder}/root-of-zones"\n'
-            '[network]\nisolated = false\n[security]\ncapabilities = ["all"]\nseccomp = "off"\n'
+            f'[network]\nisolated = false\n[security]\ncapabilities = ["all"]\nseccomp = "off"\n{limits}'
         )
         path.write_text(self.z.adapted(text))
         self.z("create", str(path))
@@ -199,8 +201,15 @@ class Scene:
     def host_values(self) -> dict[str, str]:
         """What stands for what on the host."""
         names = {name: str(self.folder / name) for name in ("programs", "share", "work", "shared")}
-        own = f"{cgroup2_mount()}/zonectl-{self.z.mark}/{self.values['group']}"
-        return {**names, "scratch": str(self.folder / "outside"), "link": self.z.bridge, "groups": own}
+        there = f"{cgroup2_mount()}/zonectl-{self.z.mark}"
+        own = f"{there}/{self.values['group']}"
+        return {
+            **names,
+            "scratch": str(self.folder / "outside"),
+            "link": self.z.bridge,
+            "groups": own,
+            "there": there,
+        }
 
     @property
     def zone_values(self) -> dict[str, str]:
@@ -214,6 +223,7 @@ class Scene:
             "scratch": "/tmp",
             "link": "eth0",
             "groups": "/sys/fs/cgroup",
+            "there": f"/sys/fs/cgroup/zonectl-{self.z.mark}",
         }
 
     def file(self, base: str, keys: tuple[str, ...] = ()) -> str:

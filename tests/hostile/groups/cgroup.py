@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.hostile.groups.keys import ALL_CAPABILITIES, HOST_IDS, NO_FILTER, POWERFUL
 from tests.hostile.probe import Group, Probe, Removal, named
 
+_VIEW = "the zone's own view of groups"
 _MINE = "root of the zone does not own what limits it"
 
 
@@ -32,10 +33,23 @@ PROBES = (
            protection=_MINE, keys=(HOST_IDS,)),
     _probe("neighbours-group", "the groups of others in sight", "neighbour", "{group}", errnos=named("ENOENT"),
            protection="the zone's own view of groups", keys=POWERFUL, harnessed="own-groups"),
+    *(
+        _probe(name, source, "reach", path, errnos=named("ENOENT"), protection=_VIEW, keys=POWERFUL,
+               harnessed="own-groups")
+        for name, source, path in (
+            ("neighbours-group-of-processes", "processes moved into it", "{there}/{group}/payload/cgroup.procs"),
+            ("neighbours-end", "all of a neighbour's processes killed", "{there}/{group}/cgroup.kill"),
+            ("end-of-all", "all zones' processes killed, by the group above", "{there}/cgroup.kill"),
+        )
+    ),
 )  # fmt: skip
 
 # On a kernel of their own alone: the controllers are of version 2 there.
 LANE_PROBES = (
-    _probe("own-limit-of-memory", "as own-limit", "limit", "{groups}/memory.max", protection=_MINE, keys=(HOST_IDS,)),
-    _probe("own-limit-of-processes", "as own-limit", "limit", "{groups}/pids.max", protection=_MINE, keys=(HOST_IDS,)),
+    *(
+        _probe(f"neighbours-{name}", "a limit taken away, of a neighbour's or of the zone's own", "limit",
+               f"{{there}}/{{group}}/{name}.max", errnos=named("ENOENT"), protection=_VIEW, keys=POWERFUL,
+               harnessed="own-groups")
+        for name in ("memory", "pids")
+    ),
 )  # fmt: skip

@@ -53,7 +53,7 @@ PROBES = (
     _written("irq", "which processor serves the hardware", "/proc/irq/default_smp_affinity"),
     _probe("sysrq", "the keys of the console: reboot, crash", "sysrq", protection=_MASK, lane=True,
            errnos=named("", "ENOENT", "EROFS")),
-    _masked("kcore", "the host's memory", "/proc/kcore", lane=True),
+    _masked("kcore", "the host's memory", "/proc/kcore", *POWERFUL, lane=True),
     _masked("timer-list", "what every process waits for", "/proc/timer_list", HOST_IDS),
     _masked("keys", "keys that are in sight", "/proc/keys", HOST_IDS),
     _masked("interrupts", "when a key is hit on the host", "/proc/interrupts"),

@@ -41,6 +41,13 @@ static void limit(char **arguments)
 	write_back(arguments[0]);
 }
 
+/* PATH: of what moves or kills the processes of a group; it is not written to. */
+static void reach(char **arguments)
+{
+	TRY(open(arguments[0], O_WRONLY | O_CLOEXEC));
+	broke("%s is open to write", arguments[0]);
+}
+
 /* PATH VALUE: the same with a value. */
 static void set(char **arguments)
 {
@@ -94,6 +101,7 @@ int main(int argc, char **argv)
 		{"version1", 1, version1},
 		{"release-agent", 1, release_agent},
 		{"limit", 1, limit},
+		{"reach", 1, reach},
 		{"set", 2, set},
 		{"neighbour", 1, neighbour},
 		{"anew", 0, anew},

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -140,6 +141,7 @@ static void files(char **arguments)
 /* COUNT: of processes that do nothing. */
 static void processes(char **arguments)
 {
+	int parent = getpid();
 	long enough = atol(arguments[0]), taken = 0;
 	int error;
 
@@ -149,7 +151,9 @@ static void processes(char **arguments)
 		if (child == -1)
 			break;
 		if (child == 0) {
-			pause();
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			if (getppid() == parent)
+				pause();
 			_exit(0);
 		}
 		taken++;
