@@ -143,15 +143,18 @@ def test_open_zones_reach_each_other(z: Zonectl) -> None:
 
 
 @pytest.mark.fault("a zone takes its neighbour's address", "its own network ends, the neighbour's goes on")
-def test_a_taken_address_ends_the_thief_s_network(two: Zonectl) -> None:
-    with outside(two) as beyond:
-        assert ask(two, "left", beyond.server) == beyond.host
-        stolen = address(two, "right")
-        two.exec("left", "ip", "addr", "flush", "dev", "eth0")
-        two.exec("left", "ip", "addr", "add", f"{stolen}/24", "dev", "eth0")
-        two.exec("left", "ip", "route", "add", "default", "via", f"{two.network}.1", code=None)
-        assert ask(two, "left", beyond.server) == ""
-        assert ask(two, "right", beyond.server) == beyond.host
+def test_a_taken_address_ends_the_thief_s_network(z: Zonectl) -> None:
+    z.define("left", ANSWER, more='[security]\ncapabilities = ["default", "net_admin"]\n')
+    z.define("right", ANSWER)
+    z("start", "left", "right")
+    with outside(z) as beyond:
+        assert ask(z, "left", beyond.server) == beyond.host
+        stolen = address(z, "right")
+        z.exec("left", "ip", "addr", "flush", "dev", "eth0")
+        z.exec("left", "ip", "addr", "add", f"{stolen}/24", "dev", "eth0")
+        z.exec("left", "ip", "route", "add", "default", "via", f"{z.network}.1", code=None)
+        assert ask(z, "left", beyond.server) == ""
+        assert ask(z, "right", beyond.server) == beyond.host
 
 
 @pytest.mark.fault(
