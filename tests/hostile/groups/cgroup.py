@@ -27,6 +27,8 @@ PROBES = (
            protection="no mounts by root of the zone", keys=(ALL_CAPABILITIES, NO_FILTER)),
     _probe("release-agent", "CVE-2022-0492: a program that the host's kernel runs", "release-agent", "{hierarchy}",
            protection="no mounts by root of the zone; and its own ids", keys=POWERFUL),
+    _probe("groups-anew", "a view of groups of one's own making", "anew",
+           protection="no mounts by root of the zone", keys=(ALL_CAPABILITIES, NO_FILTER)),
     _probe("own-limit", "the limits that the zone is held to", "limit", "{groups}/cgroup.max.descendants",
            protection=_MINE, keys=(HOST_IDS,)),
     _probe("freeze", "a group stopped that is not the zone's", "set", "{groups}/cgroup.freeze", "0",

@@ -70,6 +70,8 @@ PROBES = (
            protection="the zone's own ids: its capabilities are over itself", keys=POWERFUL),
     _probe("tracefs", "the insides of the kernel", "mount", "tracefs",
            protection="the zone's own ids: its capabilities are over itself", keys=POWERFUL),
+    _probe("binfmt", "programs of the zone's run for the host's files", "mount", "binfmt_misc",
+           protection="no mounts by root of the zone", keys=(ALL_CAPABILITIES, NO_FILTER)),
     _probe("process-memory", "the memory of a process of the host's", "memory", "{pid}",
            protection="the zone's own processes: no other has a number", errnos=named("ENOENT"), keys=POWERFUL,
            harnessed="own-processes"),

@@ -27,22 +27,6 @@ static void read_(char **arguments)
 	broke("%s says %zu bytes", arguments[0], strlen(text));
 }
 
-/* PATH WORDS: a file that says these. */
-static void says(char **arguments)
-{
-	static char text[1 << 20];
-	size_t length = 0;
-	ssize_t got;
-	int fd = (int)TRY(open(arguments[0], O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-
-	while (length < sizeof(text) - 1 && (got = read(fd, text + length, sizeof(text) - 1 - length)) > 0)
-		length += (size_t)got;
-	text[length] = '\0';
-	if (!strstr(text, arguments[1]))
-		held(ENOENT, "%s does not say %s", arguments[0], arguments[1]);
-	broke("%s says %s", arguments[0], arguments[1]);
-}
-
 /* PATH: what masks it taken away first. */
 static void unmask(char **arguments)
 {
@@ -104,22 +88,6 @@ static void sysrq(char **arguments)
 	broke("a key of the host's console pressed");
 }
 
-/* NAME: a handler of programs for the whole host; the test looks whether the host has it. */
-static void binfmt(char **arguments)
-{
-	char text[256];
-	int fd, length;
-
-	if (mkdir("/tmp/probe-binfmt", 0755) == -1 && errno != EEXIST)
-		held(errno, "mkdir");
-	TRY(mount("probe", "/tmp/probe-binfmt", "binfmt_misc", 0, NULL));
-	fd = (int)TRY(open("/tmp/probe-binfmt/register", O_WRONLY | O_CLOEXEC));
-	length = snprintf(text, sizeof(text), ":%s:M::probe of zonectl's::/bin/false:", arguments[0]);
-	TRY(write(fd, text, length));
-	close(fd);
-	broke("%s registered", arguments[0]);
-}
-
 /* PID: the memory of a process opened. */
 static void memory(char **arguments)
 {
@@ -150,13 +118,11 @@ int main(int argc, char **argv)
 		{"write", 1, write_},
 		{"remounted", 2, remounted},
 		{"read", 1, read_},
-		{"says", 2, says},
 		{"unmask", 1, unmask},
 		{"anew", 2, anew},
 		{"mount", 1, mount_},
 		{"addresses", 0, addresses},
 		{"sysrq", 0, sysrq},
-		{"binfmt", 1, binfmt},
 		{"memory", 1, memory},
 		{"environment", 2, environment},
 		{0},

@@ -7,14 +7,12 @@
 #include <linux/keyctl.h>
 #include <linux/perf_event.h>
 #include <linux/quota.h>
-#include <linux/reboot.h>
 #include <linux/sched.h>
 #include <linux/userfaultfd.h>
 #include <linux/vm_sockets.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/fanotify.h>
-#include <sys/fsuid.h>
 #include <sys/io.h>
 #include <sys/klog.h>
 #include <sys/mman.h>
@@ -75,25 +73,6 @@ static void perf_all(char **arguments)
 {
 	TRY(perf(-1, 0, 1));
 	broke("a counter of a whole processor");
-}
-
-static void read_key(long keyring, const char *name)
-{
-	char text[64] = {0};
-	long key = TRY(syscall(SYS_keyctl, KEYCTL_SEARCH, keyring, "user", name, 0));
-
-	TRY(syscall(SYS_keyctl, KEYCTL_READ, key, text, sizeof(text) - 1));
-	broke("the key says %s", text);
-}
-
-static void user_key(char **arguments)
-{
-	read_key(KEY_SPEC_USER_KEYRING, arguments[0]);
-}
-
-static void session_key(char **arguments)
-{
-	read_key(KEY_SPEC_SESSION_KEYRING, arguments[0]);
 }
 
 static void own_key(char **arguments)
@@ -281,12 +260,6 @@ static void adjtimex_(char **arguments)
 	broke("the clock's speed set to what it is");
 }
 
-static void reboot_(char **arguments)
-{
-	TRY(syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_CAD_ON, NULL));
-	broke("what Ctrl-Alt-Del does has been set");
-}
-
 static void swapon_(char **arguments)
 {
 	if (swapon("/no/such/file", 0) == -1 && errno != ENOENT)
@@ -354,35 +327,11 @@ static void ioprio(char **arguments)
 	broke("before all others on the disks");
 }
 
-static void nofile(char **arguments)
-{
-	struct rlimit limit;
-
-	TRY(getrlimit(RLIMIT_NICE, &limit));
-	limit.rlim_cur = limit.rlim_max = 40;
-	TRY(setrlimit(RLIMIT_NICE, &limit));
-	broke("a limit raised above its hard one");
-}
-
 static void vhangup_(char **arguments)
 {
 	setsid();
 	TRY(vhangup());
 	broke("the terminal hung up");
-}
-
-static void oom_adjust(char **arguments)
-{
-	int fd = (int)TRY(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
-
-	TRY(write(fd, "-1000", 5));
-	broke("never killed when memory is out");
-}
-
-static void hostname(char **arguments)
-{
-	TRY(sethostname(arguments[0], strlen(arguments[0])));
-	broke("the host name is %s", arguments[0]);
 }
 
 static void setuid_outside(char **arguments)
@@ -400,8 +349,6 @@ int main(int argc, char **argv)
 		{"userfaultfd", 0, uffd},
 		{"perf-self", 0, perf_self},
 		{"perf-all", 0, perf_all},
-		{"user-key", 1, user_key},
-		{"session-key", 1, session_key},
 		{"add-key", 0, own_key},
 		{"alg", 0, alg},
 		{"vsock", 0, vsock},
@@ -425,7 +372,6 @@ int main(int argc, char **argv)
 		{"i386", 0, i386},
 		{"settimeofday", 0, settimeofday_},
 		{"adjtimex", 0, adjtimex_},
-		{"reboot", 0, reboot_},
 		{"swapon", 0, swapon_},
 		{"swapoff", 0, swapoff_},
 		{"klog", 0, klog},
@@ -436,10 +382,7 @@ int main(int argc, char **argv)
 		{"realtime", 0, realtime},
 		{"nice", 0, nice_},
 		{"ioprio", 0, ioprio},
-		{"rlimit", 0, nofile},
 		{"vhangup", 0, vhangup_},
-		{"oom-adjust", 0, oom_adjust},
-		{"hostname", 1, hostname},
 		{"foreign-id", 0, setuid_outside},
 		{0},
 	};
