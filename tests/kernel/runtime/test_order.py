@@ -83,7 +83,7 @@ def joined(world: World) -> Followed:
 
 def test_init_is_born_in_its_group_and_nobody_is_ever_moved(followed: Followed) -> None:
     worker = followed.trace.of(followed.trace.worker)
-    clone = worker[_index(worker, "clone3", lambda raw: "CLONE_NEWNS" in raw.arguments[0])]
+    clone = worker[_index(worker, "clone3", lambda raw: "CLONE_NEWPID" in raw.arguments[0])]
     assert "CLONE_INTO_CGROUP" in clone.arguments[0]
     assert "CLONE_NEWCGROUP" in clone.arguments[0]
     written = [raw.arguments[0] for raw in followed.trace.raw if raw.name == "write"]
@@ -148,10 +148,26 @@ def _program(joined: Followed) -> int:
 # 3 ---------------------------------------------------------------------------------------------------------------
 
 
-def test_the_tree_is_private_before_the_first_mount_in_it(followed: Followed) -> None:
-    changing = [raw for raw in followed.init if raw.name in {"mount", "move_mount", "umount2", "pivot_root"}]
-    assert changing[0].name == "mount"
-    assert changing[0].arguments[1:4:2] == ('"/"', "MS_REC|MS_PRIVATE")
+MOUNTING = ("mount", "move_mount", "umount2", "pivot_root")
+
+
+def test_the_tree_is_another_user_namespaces_before_the_first_mount_in_it(followed: Followed) -> None:
+    """What is mounted on the scaffold is no more seen by the host than what is mounted in a private tree."""
+    calls = followed.init
+    entered = _index(calls, "setns", lambda raw: "CLONE_NEWNS" in raw.arguments[1])
+    assert not [raw for raw in calls[:entered] if raw.name in MOUNTING]
+    first = next(raw for raw in calls[entered:] if raw.name in MOUNTING)
+    assert first.arguments[1] == '"/tmp"'
+
+
+def test_the_tree_is_private_before_the_first_mount_in_it(world: World) -> None:
+    """For a zone of the host's ids, which has no scaffold."""
+    world.create("/bin/true", extra='\n[namespaces]\nuser = "host"\n')
+    argv = [str(world.folder), str(world.number), "start", "web"]
+    followed = Followed(trace.record(argv, world.folder / "trace", calls=EVERYTHING), world)
+    first = next(raw for raw in followed.init if raw.name in MOUNTING)
+    assert first.name == "mount"
+    assert first.arguments[1:4:2] == ('"/"', "MS_REC|MS_PRIVATE")
 
 
 def test_every_descriptor_is_closed_on_exec(followed: Followed) -> None:
@@ -190,7 +206,8 @@ def test_every_path_inside_the_root_is_resolved_in_it(followed: Followed) -> Non
         name = trace.words(next((word for word in raw.arguments if word.startswith('"')), '""'))
         if raw.name == "openat2":
             assert "RESOLVE_IN_ROOT" in raw.arguments[2] or "RESOLVE_BENEATH" in raw.arguments[2]
-            assert "RESOLVE_NO_MAGICLINKS" in raw.arguments[2]
+            # No link at all, which is more (openat2(2)), or no magic one.
+            assert "RESOLVE_NO_SYMLINKS" in raw.arguments[2] or "RESOLVE_NO_MAGICLINKS" in raw.arguments[2]
         else:
             assert "/" not in name or raw.name == "symlinkat", raw
     placed = [raw for raw in calls[:pivot] if raw.name == "move_mount" and root.fullmatch(raw.arguments[2])]
