@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.kernel import forked
 from zonectl.kernel import mount, process
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def in_child() -> InChild:
             function()
             return 0
 
-        _pid, pidfd = process.spawn(body)
+        pidfd = forked.spawn(body)
         try:
             assert process.wait_pidfd(pidfd, timeout_s=30) == process.ExitStatus(status=0)
         finally:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.kernel import forked
 from zonectl.errors import SyscallError
 from zonectl.kernel import attributes, process
 from zonectl.kernel.seccomp import set_mode_filter
@@ -56,7 +57,7 @@ def in_child(body: Callable[[], object], loaded: Filter | None) -> process.ExitS
         body()
         return 0
 
-    _pid, pidfd = process.spawn(run)
+    pidfd = forked.spawn(run)
     try:
         return process.wait_pidfd(pidfd, timeout_s=30)
     finally:
