@@ -23,6 +23,8 @@ TITLES = [
     "OOM",
     "AUTOSTART",
     "CREATED",
+    "WAIVED",
+    "DEGRADED",
 ]
 
 
