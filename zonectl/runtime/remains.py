@@ -42,6 +42,9 @@ def discard_installed(context: Context, record: ZoneRecord) -> None:
     leases.release(context.paths, record.id)
     idranges.release(context.paths, record.id)
     folders.remove(context.paths.zone_dir(name))
+    if not record.ephemeral:
+        # Or the folder is there again, empty, after a power cut: a zone that nobody can say anything of.
+        documents.sync_folder(context.paths.zones_dir)
 
 
 def is_unborn(context: Context, name: str) -> bool:
@@ -60,6 +63,7 @@ def discard_damaged(context: Context, name: str) -> None:
     """Remove the zone `name` that has no record to read: the files by its name, then what its lost id held."""
     _end_init(context, name)
     folders.remove(context.paths.zone_dir(name))
+    documents.sync_folder(context.paths.zones_dir)
     folders.remove(context.paths.run_zone_dir(name))
     release_unowned(context)
 
