@@ -12,10 +12,11 @@ from pathlib import Path
 
 from tests.kernel.runtime.world import World
 from zonectl.runtime.copying import copy_in, copy_out
+from zonectl.runtime.delete import delete
 from zonectl.runtime.start import ready, start
 from zonectl.runtime.stop import stop
 
-VERBS = {"start": start, "ready": ready, "stop": stop}
+VERBS = {"start": start, "ready": ready, "stop": stop, "delete": delete}
 COPIES = {"copy_in": copy_in, "copy_out": copy_out}
 
 

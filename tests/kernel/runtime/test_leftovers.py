@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.kernel.runtime import trace
 from tests.kernel.runtime.world import REQUIRED, World
 from zonectl.cli.verbs import image as image_verb
 from zonectl.errors import ImageError
@@ -128,3 +129,13 @@ def test_a_zone_is_stopped_and_deleted_though_the_run_root_is_full(world: World)
     finally:
         world.clean()
         mount.umount(run)
+
+
+def test_the_going_of_a_deleted_zone_is_synced(world: World) -> None:
+    """Or its folder is there again after a power cut, empty (`make powercut` has seen it)."""
+    world.create("/bin/true")
+    zones = world.context.paths.zones_dir
+    argv = [str(world.folder), str(world.number), "delete", "web"]
+    calls = trace.record(argv, world.folder / "trace", calls=("rmdir", "fsync")).raw
+    removed = next(at for at, raw in enumerate(calls) if trace.words(raw.arguments[0]) == f"{zones}/web")
+    assert any(raw.name == "fsync" and f"<{zones}>" in raw.arguments[0] for raw in calls[removed:])
