@@ -132,7 +132,8 @@ def _without_zstd(path: str, scratch: str, limits: Limits) -> Iterator[int]:
 def _read_report(fd: int, deadline_s: float) -> bytes:
     report = b""
     while len(report) <= MAX_REPORT_BYTES:
-        ready, _, _ = select.select([fd], [], [], max(0.0, deadline_s - time.monotonic()))
+        left_s = deadline_s - time.monotonic()
+        ready = left_s > 0 and select.select([fd], [], [], left_s)[0]
         if not ready:
             raise ImageError("unpacking the archive takes too long")
         data = os.read(fd, 65536)
