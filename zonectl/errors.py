@@ -16,7 +16,8 @@
     ├── CommandError          a program that zonectl ran failed
     ├── StepError             a step of a plan failed (carries which)
     ├── ProgramError          the zone's program cannot be executed (126, 127)
-    └── DaemonError           zoned cannot be reached, or broke off
+    ├── DaemonError           zoned cannot be reached, or broke off
+    └── BenchError            something cannot be measured, with the reason
 
 Errors carry data; only the command line puts them into words for a terminal.
 """
@@ -162,3 +163,7 @@ class ProgramError(ZonectlError):
 
 class DaemonError(ZonectlError):
     """The daemon zoned cannot be reached, or broke off."""
+
+
+class BenchError(ZonectlError):
+    """Something cannot be measured here: a workload, an arm, or the whole of it."""

@@ -1,4 +1,4 @@
-"""The same faults thrown at runc(8): killed at each changing call of `run`, then told `delete --force`.
+"""The same faults thrown at runc(8): `run`, killed or failed at each changing call, then told `delete --force`.
 
 `python -m tests.faults.peer` runs in a private mount namespace where /sys/fs/cgroup is a pure cgroup2 view, so that
 runc writes to no controller of version 1. What counts as left is what bears the container's name: its groups, its
@@ -8,6 +8,7 @@ state folder, its mounts, its processes.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from tests.e2e import host
 from tests.faults import calls, strace
+from tests.faults.drive import sample
 
 if TYPE_CHECKING:
     from tests.faults.calls import Point
@@ -79,30 +81,40 @@ class Peer:
     def left(self, name: str) -> list[str]:
         """What still bears the container's name."""
         groups = [f"group {path.relative_to(_VIEW)}" for path in _VIEW.rglob(name) if path.is_dir()]
-        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
         state = self.folder / "state" / name
         return [
             *groups,
-            *(f"mount {line.split()[4]}" for line in mounts if str(self.folder) in line),
+            *(f"mount {target}" for target in self._mounts()),
             *([f"state {state.name}"] if state.exists() else []),
             *(f"process {each.words}" for each in host.table() if name in each.group),
         ]
 
     def clear(self, name: str) -> None:
-        """Remove by hand what was left: the processes by the groups that bear the name, then those groups."""
+        """Remove by hand what was left, so that the next point is not blamed for it: processes, groups, mounts, state."""
         for path in _VIEW.rglob(name):
             for pid in (path / "cgroup.procs").read_text(encoding="ascii").split():
                 os.kill(int(pid), signal.SIGKILL)
         time.sleep(0.2)
         for path in list(_VIEW.rglob(name)):
             path.rmdir()
+        for target in self._mounts():
+            subprocess.run(["umount", "--lazy", target], check=True)
         shutil.rmtree(self.folder / "state" / name, ignore_errors=True)
+
+    def _mounts(self) -> list[str]:
+        """Where something is mounted in the folder, what was mounted last first."""
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+        return [
+            target for line in reversed(lines) if (target := line.split()[4]).startswith(str(self.folder))
+        ]
 
 
 def main() -> int:
-    """Kill runc at the points, and print what it leaves."""
+    """Throw the faults at runc, and print what it leaves."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--each", type=int, default=50, help="how many points (default 50; 0 is all)")
+    parser.add_argument(
+        "--each", type=int, default=50, help="how many points of a kind (default 50; 0 is all)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if _ENTERED not in os.environ:
@@ -111,9 +123,10 @@ def main() -> int:
         peer = Peer(Path(folder))
         peer.prepare()
         points = _points(peer)
-        count = options.each or len(points)
-        chosen = sorted(random.Random(options.seed).sample(points, min(count, len(points))))
-        _report([_throw(peer, number, point) for number, point in enumerate(chosen)], of=len(points))
+        number = itertools.count()
+        for kind, found in (("killed", points), ("failed", calls.errors(points))):
+            chosen = sample(found, options.each or len(found), random.Random(options.seed))
+            _report(kind, [_throw(peer, next(number), point) for point in chosen], of=len(found))
     return 0
 
 
@@ -126,7 +139,7 @@ def _points(peer: Peer) -> list[Point]:
 
 def _throw(peer: Peer, number: int, point: Point) -> tuple[bool, int, list[str]]:
     """Whether the fault came to pass, what `delete --force` exits with, and what it leaves."""
-    name, log = f"zonectl-peer{number}", peer.folder / "fault"
+    name, log = f"zonectl-peer{number:04}", peer.folder / "fault"
     peer.run(name, log, point)
     struck = strace.struck(log, point)
     code = peer.delete(name)
@@ -139,11 +152,14 @@ def _throw(peer: Peer, number: int, point: Point) -> tuple[bool, int, list[str]]
     return struck, code, left
 
 
-def _report(verdicts: list[tuple[bool, int, list[str]]], *, of: int) -> None:
+def _report(kind: str, verdicts: list[tuple[bool, int, list[str]]], *, of: int) -> None:
     struck = [each for each in verdicts if each[0]]
     leaks = sum(bool(left) for _, _, left in struck)
     lies = sum(bool(left) and code == 0 for _, code, left in struck)
-    print(f"runc run: points {len(struck)} of {of} calls, leaks {leaks}, of them {lies} after an exit with 0")
+    print(
+        f"runc run, {kind}: points {len(struck)} of {of}, leaks {leaks}, of them {lies} after an exit with 0",
+        flush=True,
+    )
 
 
 def _enter_private_view() -> None:

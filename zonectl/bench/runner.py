@@ -45,7 +45,7 @@ class Runner(Protocol):
         """The nanoseconds that so many operations take.
 
         Raises:
-            ProbeError: it cannot be done there, with the probe's reason; or the probe has ended.
+            BenchError: it cannot be done there, with the probe's reason; or the probe has ended.
 
         """
         ...
