@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zonectl.cli import table
-from zonectl.cli.escape import escape
 from zonectl.cli.table import Column
 from zonectl.model.audit import Verdict
+from zonectl.model.escape import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

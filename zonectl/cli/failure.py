@@ -7,7 +7,6 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
-from zonectl.cli.escape import escape
 from zonectl.errors import (
     ConfigError,
     NoSuchZone,
@@ -17,6 +16,7 @@ from zonectl.errors import (
     ZonectlError,
     ZoneExists,
 )
+from zonectl.model.escape import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

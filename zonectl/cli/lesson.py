@@ -9,10 +9,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
-from zonectl.cli.escape import escape
 from zonectl.cli.local import lendable
 from zonectl.config import files
 from zonectl.errors import UsageError
+from zonectl.model.escape import escape
 from zonectl.model.seccomp import OFF, PROFILES
 from zonectl.runtime import filters
 from zonectl.runtime.learning.course import Lesson, words

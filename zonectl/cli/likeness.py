@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from zonectl import config as zone_files
-from zonectl.cli.escape import escape
 from zonectl.cli.moments import exit_words, moment, span
+from zonectl.model.escape import escape
 from zonectl.model.units import format_size
 
 if TYPE_CHECKING:

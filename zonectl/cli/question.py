@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from zonectl.cli.escape import escape
 from zonectl.errors import UsageError, ZonectlError
+from zonectl.model.escape import escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zonectl.cli.escape import escape, width
+from zonectl.model.escape import escape, width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

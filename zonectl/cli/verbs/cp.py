@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from zonectl.cli import failure, values
-from zonectl.cli.escape import escape
 from zonectl.errors import UsageError
+from zonectl.model.escape import escape
 from zonectl.model.names import ZONE_NAME
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from zonectl import config
 from zonectl.cli import failure, sources
 from zonectl.cli.batch import Batch
-from zonectl.cli.escape import escape
 from zonectl.errors import ConfigError, UsageError
+from zonectl.model.escape import escape
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from zonectl.cli import failure, table
-from zonectl.cli.escape import escape
 from zonectl.cli.table import Column, Style
+from zonectl.model.escape import escape
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

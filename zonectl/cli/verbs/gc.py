@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from zonectl.cli import question
-from zonectl.cli.escape import escape
 from zonectl.cli.failure import FAILED
+from zonectl.model.escape import escape
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from zonectl.cli import failure, question, table, values
-from zonectl.cli.escape import escape
 from zonectl.cli.moments import moment
 from zonectl.cli.table import Column
 from zonectl.errors import StoreError
+from zonectl.model.escape import escape
 from zonectl.model.units import format_size
 
 if TYPE_CHECKING:

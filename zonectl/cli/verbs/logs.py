@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from zonectl.cli import values
-from zonectl.cli.escape import escape_bytes
 from zonectl.cli.moments import moment
 from zonectl.errors import NoSuchZone, ZonectlError
+from zonectl.model.escape import escape_bytes
 from zonectl.store import logs
 from zonectl.store.logs import Stream
 

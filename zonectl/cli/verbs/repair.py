@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from zonectl.cli import choice, values
 from zonectl.cli.batch import Batch
-from zonectl.cli.escape import escape
+from zonectl.model.escape import escape
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zonectl.cli import table, values
-from zonectl.cli.escape import escape
 from zonectl.cli.table import Column
 from zonectl.errors import UsageError
+from zonectl.model.escape import escape
 from zonectl.model.names import ZONE_NAME
 from zonectl.model.seccomp import PROFILES
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from zonectl import config
 from zonectl.cli import failure
-from zonectl.cli.escape import escape
 from zonectl.errors import ConfigError
+from zonectl.model.escape import escape
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

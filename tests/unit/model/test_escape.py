@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zonectl.cli.escape import escape, escape_bytes, width
+from zonectl.model.escape import escape, escape_bytes, width
 
 
 @pytest.mark.parametrize(
