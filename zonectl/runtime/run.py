@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from zonectl.store import documents, records
 from zonectl.store.locks import lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from zonectl.kernel.process import ExitStatus
     from zonectl.model.config import ZoneConfig
@@ -70,6 +70,24 @@ def run_one(
 
     With a `recorder` its system calls are watched; `seccomp` is a filter in the place of the one of its file.
     """
+    making = running(
+        context, config, frontend, terminal_type=terminal_type, recorder=recorder, seccomp=seccomp
+    )
+    with making as launched:
+        return frontend.wait(launched.pidfd, _deliverer(launched.pidfd))
+
+
+@contextmanager
+def running(
+    context: Context,
+    config: ZoneConfig,
+    frontend: Frontend,
+    *,
+    terminal_type: str | None = None,
+    recorder: Recorder | None = None,
+    seccomp: Filter | None = None,
+) -> Iterator[Launched]:
+    """The zone of `run_one` while its program runs: it is killed at the end of the block, and nothing of it is left."""
     context.paths.ensure()
     record = replace(begin(config, ephemeral=True), warnings=warnings(config, context.facts))
     name = zones.derived_name(config.name, record.id)
@@ -92,7 +110,7 @@ def run_one(
                 terminal_type=terminal_type,
                 recorder=recorder,
             )
-        return frontend.wait(launched.pidfd, _deliverer(launched.pidfd))
+        yield launched
 
 
 def _install(context: Context, config: ZoneConfig, record: ZoneRecord) -> Zone:
