@@ -108,7 +108,7 @@ def read_optional(path: str, *, newest: int) -> dict[str, Json] | None:
 
     """
     text = read_text(path)
-    return None if text is None else _parse(path, text, newest)
+    return None if text is None else parse(path, text, newest)
 
 
 def read_json(path: str, *, newest: int) -> dict[str, Json]:
@@ -121,6 +121,29 @@ def read_json(path: str, *, newest: int) -> dict[str, Json]:
     document = read_optional(path, newest=newest)
     if document is None:
         raise StoreError(f"{path} is missing")
+    return document
+
+
+def parse(path: str, text: str, newest: int) -> dict[str, Json]:
+    """The document `text`, which messages call `path`: an object whose `schema_version` is at most `newest`.
+
+    Raises:
+        StoreError: it is damaged, or newer (the message says which program version wrote it).
+
+    """
+    try:
+        document: Json = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"{path} is damaged: {error}") from error
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or type(version) is not int or version < 1:
+        raise Damaged(f"{path} is damaged: no schema_version")
+    if version > newest:
+        writer = document.get("written_by", "unknown")
+        raise StoreError(
+            f"{path} has schema {version}, newer than {newest}: written by zonectl {writer!s:.40}",
+            hint="use that version of zonectl or a later one",
+        )
     return document
 
 
@@ -232,23 +255,6 @@ def _read_all(fd: int, path: str) -> bytes:
     while part := os.read(fd, max(status.st_size, 4096)):
         parts.append(part)
     return b"".join(parts)
-
-
-def _parse(path: str, text: str, newest: int) -> dict[str, Json]:
-    try:
-        document: Json = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Damaged(f"{path} is damaged: {error}") from error
-    version = document.get("schema_version") if isinstance(document, dict) else None
-    if not isinstance(document, dict) or type(version) is not int or version < 1:
-        raise Damaged(f"{path} is damaged: no schema_version")
-    if version > newest:
-        writer = document.get("written_by", "unknown")
-        raise StoreError(
-            f"{path} has schema {version}, newer than {newest}: written by zonectl {writer!s:.40}",
-            hint="use that version of zonectl or a later one",
-        )
-    return document
 
 
 def _failure(verb: str, path: str, error: OSError) -> StoreError:
