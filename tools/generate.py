@@ -1,4 +1,4 @@
-"""Write anew what is made from descriptions: the zone file's schema, its reference, the commands', the table of faults.
+"""Write anew what is made from descriptions: schemas, the zone file's reference, the commands', the table of faults.
 
     .venv/bin/python tools/generate.py
 
@@ -14,6 +14,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from tools import reliability  # noqa: E402 - runs from the tree, installed or not
+from zonectl.bench.report import schema as bench  # noqa: E402 - as above
 from zonectl.cli import reference  # noqa: E402 - as above
 from zonectl.config.reference import renewed  # noqa: E402 - as above
 from zonectl.config.schema import schema_text  # noqa: E402 - as above
@@ -21,6 +22,7 @@ from zonectl.config.schema import schema_text  # noqa: E402 - as above
 SCHEMA = os.path.join(ROOT, "configs", "zone.schema.json")
 PAGE = os.path.join(ROOT, "docs", "manual", "zone-file.md")
 COMMANDS = os.path.join(ROOT, "docs", "manual", "commands.md")
+RUNS = os.path.join(ROOT, "docs", "manual", "bench-run.schema.json")
 COLUMNS = "80"
 
 
@@ -31,7 +33,13 @@ def main() -> None:
     faults = reliability.renewed(reliability.PAGE.read_text(encoding="utf-8"))
     # The commands explain themselves as wide as the terminal is.
     os.environ["COLUMNS"] = COLUMNS
-    made = {SCHEMA: schema_text(), PAGE: page, COMMANDS: reference.page(), str(reliability.PAGE): faults}
+    made = {
+        SCHEMA: schema_text(),
+        RUNS: bench.schema_text(),
+        PAGE: page,
+        COMMANDS: reference.page(),
+        str(reliability.PAGE): faults,
+    }
     for path, text in made.items():
         with open(path, "w", encoding="utf-8") as stream:
             stream.write(text)
