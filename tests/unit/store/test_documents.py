@@ -109,3 +109,25 @@ def test_removing_twice_is_fine(tmp_path: Path) -> None:
     documents.remove(str(tmp_path / "a"))
     documents.remove(str(tmp_path / "nowhere/a"))
     assert os.listdir(tmp_path) == []
+
+
+def test_a_volatile_document_takes_the_place_of_what_is_there_whatever_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    for _ in range(2):
+        documents.write_text(str(path), "new", volatile=True)
+    (tmp_path / "there").write_text("kept")
+    path.unlink()
+    path.symlink_to("there")
+    documents.write_text(str(path), "newer", volatile=True)
+    assert (path.read_text(), path.is_symlink()) == ("newer", False)
+    assert (tmp_path / "there").read_text() == "kept"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a", "there"]
+
+
+def test_a_volatile_document_does_not_take_the_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b").write_text("kept")
+    with pytest.raises(StoreError):
+        documents.write_text(str(tmp_path / "a"), "new", volatile=True)
+    assert (tmp_path / "a" / "b").read_text() == "kept"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
