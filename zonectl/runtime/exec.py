@@ -5,9 +5,10 @@
                                 joins the zone (entering.enter)
                                 clone, as the worker's child ───▶
                        ◀──────── BORN (its pidfd)
-                                exits                           streams or pty, user, restrictions
+                                exits                           streams or pty, user
                        ◀──────────────────────────────────────── READY (with the master of its pty)
-      EXEC ──────────────────────────────────────────────────▶
+                                                                restrictions
+      EXEC ──────────────────────────────────────────────────▶ filter, execve
                        ◀──────────────────────────────────────── end of file: executed; or FAILED
 
 The helper is there because a pid namespace is entered only by children, and it enters the group while it still has
@@ -87,7 +88,7 @@ def execute(context: Context, name: str, request: Request, *, frontend: Frontend
         pidfd, channel, master = _join(context, name, joining, held=held)
         if master is not None:
             frontend.attach(master)
-        channel.say("EXEC")
+        channel.bid("EXEC")
         channel.expect_end()
 
         def deliver(number: int) -> None:
@@ -221,7 +222,6 @@ def _become(joining: _Joining, init: int, channel: Channel) -> None:
     channel.say("READY", [] if master is None else [master])
     if master is not None:
         os.close(master)
-    channel.expect("EXEC")
     env = program.environment(joining.env, account, terminal_type=joining.request.terminal_type)
     argv = joining.request.argv or (account.shell or "/bin/sh",)
     restrictions.apply(joining.restrict, account, prepare=lambda: _prepare(channel, argv[0]))
@@ -229,6 +229,7 @@ def _become(joining: _Joining, init: int, channel: Channel) -> None:
 
 
 def _prepare(channel: Channel, name: str) -> None:
+    channel.expect("EXEC")
     program.die_with_parent(channel.fileno(), name)
     program.reset_signals()
     process.close_range(3, cloexec=True)

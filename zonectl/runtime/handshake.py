@@ -7,11 +7,12 @@
       veth
       LINKS ──────────────────────────────────▶ network, root
                        ◀──────────────────────── READY (with the master of its pty, if one is wanted)
-      live.json
-      EXEC ───────────────────────────────────▶ restrictions, execve
+      live.json                                 restrictions
+      EXEC ───────────────────────────────────▶ filter, execve
                        ◀──────────────────────── end of file: executed; or FAILED
 
-A parked init (`zonectl ready`) says READY and then waits on the zone's own socket for whoever connects and says EXEC.
+A parked init (`zonectl ready`) says READY and then waits on the zone's own socket for whoever connects and says EXEC;
+its restrictions come then.
 If the worker goes, init sees the end of its channel and exits: nothing is left half made.
 Messages are JSON objects in packets of a SOCK_SEQPACKET pair (unix(7)).
 """
@@ -67,6 +68,21 @@ class Channel:
 
         """
         self._send({"word": word, **details}, fds)
+
+    def bid(self, word: str) -> None:
+        """Send `word` to a side that may have failed meanwhile.
+
+        Raises:
+            ZonectlError: what the other side has failed with, or that it has gone.
+
+        """
+        try:
+            self.say(word)
+        except ZonectlError as error:
+            cause = self.overhear()
+            if cause is None:
+                raise
+            raise cause from error
 
     def fail(self, error: Exception, step: str) -> None:
         """Say that `step` has failed with `error`, if anybody still listens."""

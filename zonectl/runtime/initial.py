@@ -95,7 +95,7 @@ class Init:
         self._channel.say("READY", [] if master is None else [master])
         if master is not None:
             os.close(master)
-        self._await_word()
+        self._answer_door()
         self._execute(account)
 
     def _keep_own_descriptors(self) -> None:
@@ -123,13 +123,12 @@ class Init:
             program.replace_null(self._equipment.streams, root)
             return None
 
-    def _await_word(self) -> None:
+    def _answer_door(self) -> None:
         if self._equipment.door is not None:
             self._channel.close()
             with socket.socket(fileno=self._equipment.door) as door:
                 connection, _ = door.accept()
             self._channel = Channel(connection)
-        self._channel.expect("EXEC")
 
     def _execute(self, account: Account) -> None:
         own, argv = self._equipment, self._plan.execute.argv
@@ -142,6 +141,8 @@ class Init:
         program.execute(argv, env)
 
     def _prepare(self, env: dict[str, str]) -> None:
+        # Only now, so that the worker notes that the zone runs while this process is being restricted.
+        self._channel.expect("EXEC")
         argv = self._plan.execute.argv
         if self._equipment.bound_to_parent:
             program.die_with_parent(self._channel.fileno(), argv[0])

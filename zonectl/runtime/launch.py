@@ -50,7 +50,7 @@ class Launched:
             ZonectlError: a restriction cannot be applied.
 
         """
-        self.channel.say("EXEC")
+        self.channel.bid("EXEC")
         self.channel.expect_end()
         self.channel.close()
         see_executed(self.pid, self.pidfd)

@@ -146,3 +146,18 @@ def test_what_failed_in_the_kernel_is_still_known() -> None:
     assert isinstance(plain.__cause__, OSError)
     assert plain.__cause__.errno == errno.EIO
     assert failure({"word": "FAILED", **describe(ValueError("odd"), "think")}).__cause__ is None
+
+
+def test_a_bid_to_a_side_that_has_failed_raises_what_it_failed_with(pair: tuple[Channel, Channel]) -> None:
+    ours, theirs = pair
+    theirs.fail(ProgramError("nginx", errno.ENOENT), "execute")
+    theirs.close()
+    with pytest.raises(ProgramError, match="nginx"):
+        ours.bid("EXEC")
+
+
+def test_a_bid_to_a_side_that_has_gone_says_so(pair: tuple[Channel, Channel]) -> None:
+    ours, theirs = pair
+    theirs.close()
+    with pytest.raises(ZonectlError, match="has gone"):
+        ours.bid("EXEC")
