@@ -7,6 +7,9 @@ them; the zone's ids before the pid namespace; and the pid namespace last, for i
 
 from __future__ import annotations
 
+import os
+
+from zonectl.errors import SyscallError
 from zonectl.kernel import attributes, proc, process
 
 _KINDS = {
@@ -49,3 +52,17 @@ def become_root() -> None:
     attributes.setgroups(())
     attributes.setresgid(0, 0, 0)
     attributes.setresuid(0, 0, 0)
+
+
+def change_root(path: str) -> None:
+    """Have the folder `path` as root and as working directory.
+
+    Raises:
+        SyscallError: it is not there, or this process lacks CAP_SYS_CHROOT.
+
+    """
+    try:
+        os.chroot(path)
+        os.chdir("/")
+    except OSError as error:
+        raise SyscallError("chroot", error.errno or 0, path) from error

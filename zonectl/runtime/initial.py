@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from zonectl.errors import ZonectlError
 from zonectl.kernel import notifier, process
 from zonectl.namespaces import clocks, entering, rootfs, sysctls
-from zonectl.namespaces.steps.process import BecomeRoot, SetHostname, ShiftClocks
+from zonectl.namespaces.steps.process import BecomeRoot, ChangeRoot, SetHostname, ShiftClocks
 from zonectl.namespaces.steps.sysctls import WriteSysctls
 from zonectl.network import inside as wiring
 from zonectl.network import steps as network_steps
@@ -163,6 +163,8 @@ def _apply(step: Step, assembly: rootfs.Assembly) -> None:
     match step:
         case BecomeRoot():
             entering.become_root()
+        case ChangeRoot():
+            entering.change_root(step.path)
         case SetHostname():
             process.sethostname(step.hostname)
         case JoinKeyring():

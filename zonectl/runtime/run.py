@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from zonectl.kernel.process import ExitStatus
     from zonectl.model.config import ZoneConfig
     from zonectl.model.record import ZoneRecord
-    from zonectl.model.seccomp import Filter
     from zonectl.planning import ZonePlan
     from zonectl.runtime.context import Context
     from zonectl.runtime.frontend import Frontend
@@ -64,14 +63,14 @@ def run_one(
     *,
     terminal_type: str | None = None,
     recorder: Recorder | None = None,
-    seccomp: Filter | None = None,
+    reshape: Callable[[ZonePlan], ZonePlan] | None = None,
 ) -> ExitStatus:
     """As `run`, of several in a row: what zones share is left to the caller, who ends with `teardown_when_last`.
 
-    With a `recorder` its system calls are watched; `seccomp` is a filter in the place of the one of its file.
+    With a `recorder` its system calls are watched; `reshape` makes another plan of the one that its file asks for.
     """
     making = running(
-        context, config, frontend, terminal_type=terminal_type, recorder=recorder, seccomp=seccomp
+        context, config, frontend, terminal_type=terminal_type, recorder=recorder, reshape=reshape
     )
     with making as launched:
         return frontend.wait(launched.pidfd, _deliverer(launched.pidfd))
@@ -85,9 +84,12 @@ def running(
     *,
     terminal_type: str | None = None,
     recorder: Recorder | None = None,
-    seccomp: Filter | None = None,
+    reshape: Callable[[ZonePlan], ZonePlan] | None = None,
 ) -> Iterator[Launched]:
-    """The zone of `run_one` while its program runs: it is killed at the end of the block, and nothing of it is left."""
+    """The zone of `run_one` while its program runs: it is killed at the end of the block, and nothing of it is left.
+
+    With `reshape` it may be weaker than its file says, and is for programs of zonectl's own alone then.
+    """
     context.paths.ensure()
     record = replace(begin(config, ephemeral=True), warnings=warnings(config, context.facts))
     name = zones.derived_name(config.name, record.id)
@@ -99,8 +101,8 @@ def running(
             undo.callback(_clear_away, context, record)
             zone = _install(context, config, record)
             plan = zones.plan_of(context, zone)
-            if seccomp is not None:
-                plan = replace(plan, restrict=replace(plan.restrict, seccomp=seccomp))
+            if reshape is not None:
+                plan = reshape(plan)
             launched = _launch(
                 context,
                 zone,

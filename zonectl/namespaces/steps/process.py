@@ -91,6 +91,30 @@ class BecomeRoot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRoot:
+    """Have the folder `path` of the host as root, and nothing else: no wall, and in no zone's plan.
+
+    It is what isolation began with, and the lowest rung of the benchmark's ladder (`bench.layers`).
+    """
+
+    path: str
+    side: Side = Side.INSIDE
+
+    @property
+    def summary(self) -> str:
+        """What it achieves."""
+        return f"change the root to {self.path}"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """One chroot, and a working directory below it."""
+        return (
+            Call(name="chroot", target=self.path, man="chroot(2)"),
+            Call(name="chdir", target="/", man="chdir(2)"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetHostname:
     """Name the zone's own UTS namespace."""
 

@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from zonectl.kernel import process
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zonectl.kernel.process import ExitStatus
     from zonectl.model.config import ZoneConfig
     from zonectl.model.seccomp import Filter
+    from zonectl.planning import ZonePlan
     from zonectl.runtime.context import Context
     from zonectl.runtime.learning.recording import Recorder
 
@@ -57,7 +58,7 @@ def attempt(
     bystander = _Bystander(stdin, show, timeout_s=timeout_s, recorder=recorder)
     began = time.monotonic()
     try:
-        status = run_one(context, config, bystander, recorder=recorder, seccomp=seccomp)
+        status = run_one(context, config, bystander, recorder=recorder, reshape=_filtered(seccomp))
     finally:
         bystander.close()
     return Outcome(
@@ -66,6 +67,13 @@ def attempt(
         took_s=time.monotonic() - began,
         late=bystander.late,
     )
+
+
+def _filtered(seccomp: Filter | None) -> Callable[[ZonePlan], ZonePlan]:
+    def reshape(plan: ZonePlan) -> ZonePlan:
+        return plan if seccomp is None else replace(plan, restrict=replace(plan.restrict, seccomp=seccomp))
+
+    return reshape
 
 
 class _Bystander:
