@@ -67,14 +67,15 @@ class Start:
 
         """
         deadline = time.monotonic() + _START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            if (sock := connect(self._call.run)) is not None:
-                return sock
+        # Looked for once more after the time is over: to start it may have taken all of that.
+        while (sock := connect(self._call.run)) is None:
+            if time.monotonic() > deadline:
+                raise ClientError("zoned does not come up: see zoned.log in the run root")
             if (lock := self._lock()) is not None:
                 self._start(lock)
             else:
                 time.sleep(_PAUSE_S)
-        raise ClientError("zoned does not come up: see zoned.log in the run root")
+        return sock
 
     def _lock(self) -> int | None:
         import fcntl

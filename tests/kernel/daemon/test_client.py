@@ -295,6 +295,24 @@ def test_a_zoned_that_cannot_start_says_why(rig: Rig) -> None:
     assert done.stderr == b"zonectl: zoned does not start: ImportError: it is broken\n"
 
 
+@pytest.mark.parametrize("form", ["python"])  # that in C leaves the start of zoned to it
+@pytest.mark.fault(
+    "zoned takes longer to start than a client waits for it", "the client that started it is served"
+)
+def test_a_zoned_that_takes_long_to_start_is_used(rig: Rig) -> None:
+    launcher = Path(rig.launcher)
+    slow = launcher.read_text(encoding="utf-8")
+    for before, more in (
+        ("client._in_place =", "from zonectl.daemon import launch\nlaunch._START_TIMEOUT_S = 1.0\n"),
+        ("    from zonectl.daemon import entry\n", "    import time; time.sleep(2)\n"),
+    ):
+        assert before in slow
+        slow = slow.replace(before, more + before)
+    launcher.write_text(slow, encoding="utf-8")
+    done = rig.run("exec", "echo", "started")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"started\n", b"")
+
+
 def test_a_run_root_that_another_root_uses_is_refused(warm: Rig, tmp_path: Path) -> None:
     done = warm.run("--root", str(tmp_path / "other"), "list")
     assert done.returncode == 1
