@@ -7,8 +7,11 @@ it again for them with a fault injected there, and looks at the host: what is le
                     └──────────────────────────────────────────────────────────────────────────────────┘
 
 A *leak* is what is there after `delete -f` and was not before; a *lie* is a success that did not happen, a state that
-the kernel contradicts, a traceback, or a command that never ends. Without `--full` a sample of the points is taken,
-within `--minutes`; another `--seed` is another sample.
+the kernel contradicts, a traceback, or a command that never ends.
+
+Without `--full` a sample of the points is taken: so many of each command and role, within `--minutes`. `--full` takes
+all of them, in an order that `--seed` shuffles, so that what a run had time for is a fair part of the whole. What is in
+`--record` already is not done again; `--shard 2/3` is the second of three runs that share the whole.
 """
 
 from __future__ import annotations
@@ -19,48 +22,112 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.e2e.instance import Zonectl
-from tests.faults import calls
-from tests.faults.drive import ROLES, Driver, Verdict, as_json, every, sample
-from tests.faults.scene import SCENES
+from tests.faults import calls, record
+from tests.faults.calls import Point
+from tests.faults.drive import ROLES, Driver, Verdict, every, sample
+from tests.faults.scene import SCENES, Scene
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+_TELLS_S = 60.0
+
+
+class Throw(NamedTuple):
+    """A fault to be thrown at a command, in one of its roles."""
+
+    scene: Scene
+    role: str
+    point: Point
+
+    @property
+    def name(self) -> tuple[str, str, Point]:
+        """What tells it from the others."""
+        return self.scene.verb, self.role, self.point
 
 
 def main() -> int:
-    """Throw the faults; the exit status is 1 if anything leaked or lied."""
+    """Throw the faults; the exit status is 1 if anything leaked or lied, or nothing was reached."""
     options = _arguments()
     with tempfile.TemporaryDirectory(prefix="zonectl-faults.") as folder:
         z = Zonectl(Path(folder, "instance"))
         z.root.mkdir(mode=0o700, parents=True)
         z("image", "build", "busybox")
         try:
-            verdicts = _throw_all(Driver(z, Path(folder)), options)
+            verdicts, of = _throw_all(Driver(z, Path(folder)), options)
         finally:
             z.clear()
         z.host.check()
-    _say("all", verdicts)
-    if options.json:
-        Path(options.json).write_text(as_json(verdicts), encoding="utf-8")
-    return 1 if any(each.leaks or each.lies for each in verdicts) else 0
+    print(record.table(verdicts))
+    print(f"all: {record.summary(verdicts, of=of)}", flush=True)
+    good = all(not each.leaks and not each.lies for each in verdicts)
+    return 0 if good and any(each.struck for each in verdicts) else 1
 
 
-def _throw_all(driver: Driver, options: argparse.Namespace) -> list[Verdict]:
-    verdicts: list[Verdict] = []
-    deadline = time.monotonic() + options.minutes * 60
+def _throw_all(driver: Driver, options: argparse.Namespace) -> tuple[list[Verdict], int]:
+    """What came of all faults for which there was time, those of the record with them; and how many there are."""
+    throws = list(_every(driver, options))
+    before = {(each.verb, each.role, each.point): each for each in _recorded(options)}
+    verdicts = [before[throw.name] for throw in throws if throw.name in before]
+    chosen = [throw for throw in _chosen(throws, options) if throw.name not in before]
+    began = told = time.monotonic()
+    print(f"{len(throws)} points, {len(verdicts)} of them done before, {len(chosen)} to do", flush=True)
+    for throw in chosen:
+        if time.monotonic() > max(began, told) + _TELLS_S:
+            told = time.monotonic()
+            print(f"  {record.summary(verdicts, of=len(throws))}", flush=True)
+        if options.minutes and time.monotonic() > began + options.minutes * 60:
+            break
+        verdicts.append(_thrown(driver.throw(*throw), options))
+    return verdicts, len(throws)
+
+
+def _every(driver: Driver, options: argparse.Namespace) -> Iterator[Throw]:
+    """Every fault there is, of the verbs, roles and kinds that were asked for."""
     for scene, role, points in every(driver, options.verbs, options.roles):
-        chance = random.Random(f"{options.seed} {scene.verb} {role}")
-        found = []
-        for point in _chosen(points, options, chance):
-            if not options.full and time.monotonic() > deadline:
-                break
-            found.append(_thrown(driver.throw(scene, role, point)))
-        verdicts += found
-        _say(f"{scene.verb} in {role}", found, of=len(points))
-    return verdicts
+        kinds = {"kill": points, "error": calls.errors(points)}
+        for kind in options.kinds:
+            yield from (Throw(scene, role, point) for point in kinds[kind])
+
+
+def _chosen(throws: list[Throw], options: argparse.Namespace) -> list[Throw]:
+    """The faults to throw, in this order."""
+    chance = random.Random(options.seed)
+    if options.point:
+        call, nth, *error = options.point.split(":")
+        point = Point(call, int(nth), *error)
+        return [throw for throw in throws if throw.point == point]
+    if not options.full:
+        return _sampled(throws, options.each, chance)
+    chance.shuffle(throws)
+    number, shards = options.shard
+    return throws[number - 1 :: shards]
+
+
+def _sampled(throws: list[Throw], each: int, chance: random.Random) -> list[Throw]:
+    """So many of each command, role and kind at most."""
+    groups: dict[tuple[str, str, bool], list[Throw]] = {}
+    for throw in throws:
+        groups.setdefault((throw.scene.verb, throw.role, throw.point.fault == calls.KILL), []).append(throw)
+    return [throw for group in groups.values() for throw in sample(group, each, chance)]
+
+
+def _recorded(options: argparse.Namespace) -> list[Verdict]:
+    return record.load(options.record) if options.record else []
+
+
+def _thrown(verdict: Verdict, options: argparse.Namespace) -> Verdict:
+    for kind, lines in (("LEAK", verdict.leaks), ("LIE", verdict.lies)):
+        for line in lines:
+            print(f"  {kind}: {verdict.verb} in {verdict.role}, {verdict.point}: {line}", flush=True)
+    if not verdict.struck:
+        print(f"  not reached: {verdict.verb} in {verdict.role}, {verdict.point}", flush=True)
+    if options.record:
+        record.append(options.record, verdict)
+    return verdict
 
 
 def _arguments() -> argparse.Namespace:
@@ -70,11 +137,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--roles", type=_list(ROLES), default=list(ROLES), metavar="ROLE,…")
     parser.add_argument("--kinds", type=_list(("kill", "error")), default=["kill", "error"], metavar="KIND,…")
     parser.add_argument("--each", type=int, default=3, help="points of a kind, command and role (default 3)")
-    parser.add_argument("--minutes", type=float, default=9.0, help="how long at most (default 9)")
-    parser.add_argument("--seed", type=int, default=1, help="which sample (default 1)")
+    parser.add_argument("--minutes", type=float, help="how long at most (default 9; of all, without end)")
+    parser.add_argument("--seed", type=int, default=1, help="which sample, or which order (default 1)")
+    parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="a part of all points")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="add every verdict there; do none again")
     parser.add_argument("--point", metavar="CALL:NTH[:ERRNO]", help="this one alone")
-    parser.add_argument("--json", metavar="FILE", help="write every verdict there")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.minutes is None and not options.full:
+        options.minutes = 9.0
+    return options
 
 
 def _list(known: tuple[str, ...]) -> Callable[[str], list[str]]:
@@ -87,32 +158,11 @@ def _list(known: tuple[str, ...]) -> Callable[[str], list[str]]:
     return parse
 
 
-def _chosen(
-    points: list[calls.Point], options: argparse.Namespace, chance: random.Random
-) -> list[calls.Point]:
-    if options.point:
-        call, nth, *error = options.point.split(":")
-        return [calls.Point(call, int(nth), *error)]
-    kinds = {"kill": points, "error": calls.errors(points)}
-    chosen = []
-    for kind in options.kinds:
-        chosen += kinds[kind] if options.full else sample(kinds[kind], options.each, chance)
-    return chosen
-
-
-def _thrown(verdict: Verdict) -> Verdict:
-    for kind, lines in (("LEAK", verdict.leaks), ("LIE", verdict.lies)):
-        for line in lines:
-            print(f"  {kind}: {verdict.verb} in {verdict.role}, {verdict.point}: {line}", flush=True)
-    return verdict
-
-
-def _say(what: str, verdicts: list[Verdict], *, of: int = 0) -> None:
-    struck = sum(each.struck for each in verdicts)
-    leaks, lies = sum(bool(each.leaks) for each in verdicts), sum(bool(each.lies) for each in verdicts)
-    missed = f", {len(verdicts) - struck} not reached" if struck < len(verdicts) else ""
-    traced = f" of {of} calls" if of else ""
-    print(f"{what}: points {struck}{missed}{traced}, leaks {leaks}, lies {lies}", flush=True)
+def _shard(text: str) -> tuple[int, int]:
+    number, _, shards = text.partition("/")
+    if not (number.isdecimal() and shards.isdecimal() and 1 <= int(number) <= int(shards)):
+        raise argparse.ArgumentTypeError("I/N, from 1/N to N/N")
+    return int(number), int(shards)
 
 
 if __name__ == "__main__":

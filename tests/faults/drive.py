@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tests.e2e.instance import COMMAND, Done
-from tests.faults import calls, strace, witness
-from tests.faults.calls import KILL, Point
+from tests.faults import calls, processes, strace, witness
 from tests.faults.scene import SCENES, VICTIM
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.e2e.instance import Zonectl
+    from tests.faults.calls import Point
     from tests.faults.scene import Scene
     from tests.faults.witness import Sight
 
+_Any = TypeVar("_Any")
+
 ROLES = ("command", "client", "worker", "init", "zoned")
-"""Whose calls: the command without zoned and all that it forks; the client; the worker; with its init; zoned itself."""
+"""Whose calls: the command's without zoned and all that it forks; the client's; the worker's; those with its init's;
+zoned's with those of what it forks meanwhile: workers, and those who clear up when a zone has ended.
+"""
 
 PATIENCE_S = 6.0
 SETTLES_S = 1.0
 _HANGS_S = 40
+_ATTEMPTS = 5
+_ZONED_LOGGER_WORKER = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,18 +55,15 @@ class Driver:
     z: Zonectl
     work: Path
     baseline: Sight = field(init=False)
-    neighbour: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.z.define(witness.NEIGHBOUR, "exec sleep 1000000")
         self.z("start", witness.NEIGHBOUR)
-        self._settle_zoned()
         self.rest()
 
     def rest(self) -> None:
         """Take what is there now as what is to be there after each fault."""
-        self.neighbour = self.z.list()[witness.NEIGHBOUR]["pid"]
-        time.sleep(1)
+        self._zoned()
         self.baseline = witness.look(self.z)
 
     def points(self, scene: Scene, role: str) -> list[Point]:
@@ -100,30 +102,36 @@ class Driver:
 
     def _perform(self, scene: Scene, role: str, point: Point | None, log: Path) -> Done:
         words = scene.words(self.z)
-        follow = role in {"command", "init"}
         if role in {"command", "client"}:
             cold = ["--no-daemon"] if role == "command" else []
-            argv = [*strace.words(log, point, follow=follow), COMMAND, *cold, *words]
-            return _run(self.z, argv)
-        pids = [self._settle_zoned()] if role == "zoned" else self._workers()
-        with strace.attached(pids, log, point, follow=follow):
-            return _run(self.z, [COMMAND, *words])
+            traced = strace.words(log, point, follow=role == "command")
+            return _run(self.z, [*traced, COMMAND, *cold, *words])
+        with self._attached(role, point, log):
+            done = _run(self.z, [COMMAND, *words])
+            processes.calm(self.z)
+        return done
 
-    def _settle_zoned(self) -> int:
-        """The pid of zoned, which is up and has a worker that waits."""
-        self.z("list")
-        self.z("zoned", "start", code=None)
-        deadline = time.monotonic() + PATIENCE_S
-        while not (pid := self.z.zoned()) or not _children(pid):
-            if time.monotonic() > deadline:
-                raise RuntimeError("zoned is not up")
-            time.sleep(0.05)
-        return pid
+    @contextmanager
+    def _attached(self, role: str, point: Point | None, log: Path) -> Iterator[None]:
+        """Trace zoned and its children to come, or all its workers, since any of them may get the client."""
+        follow = role in {"init", "zoned"}
+        with ExitStack() as stack:
+            for attempt in range(_ATTEMPTS):
+                zoned, *workers = self._zoned()
+                pids = [zoned] if role == "zoned" else workers
+                try:
+                    stack.enter_context(strace.attached(pids, log, point, follow=follow))
+                    break
+                except strace.NotAttachedError:  # zoned has sent one of them home meanwhile
+                    if attempt + 1 == _ATTEMPTS:
+                        raise
+            yield
 
-    def _workers(self) -> list[int]:
-        zoned = self._settle_zoned()
-        time.sleep(0.15)  # the worker that has just served goes, and the next one rehearses
-        return _children(zoned)
+    def _zoned(self) -> list[int]:
+        """The pids of zoned, which is up, and of its workers, one of which at least waits for a client."""
+        while len(pids := processes.calm(self.z)) < _ZONED_LOGGER_WORKER:
+            self.z("start", witness.NEIGHBOUR, code=None)
+        return pids
 
     def _lies(self, scene: Scene, done: Done) -> list[str]:
         found = []
@@ -138,9 +146,10 @@ class Driver:
     def _clean(self) -> list[str]:
         """Delete the victim by force, then gc where something is left, then delete it again; what is left then."""
         self._delete(codes=(0, 4))
-        if _patiently(self._left, patience_s=SETTLES_S):
+        left = _patiently(self._left, patience_s=SETTLES_S)
+        if left:
             self.z("gc", "-f")
-        left = _patiently(self._left)
+            left = _patiently(self._left)
         self._delete(codes=(4,))
         if left:
             self._reset()
@@ -165,7 +174,6 @@ class Driver:
                 self.z("delete", "-f", name, code=None)
             elif zone["state"] != "running":
                 self.z("start", name, code=None)
-        self._settle_zoned()
         if _patiently(self._left):
             self.rest()
 
@@ -191,22 +199,10 @@ def _patiently(look: Callable[[], list[str]], *, patience_s: float = PATIENCE_S)
     return found
 
 
-def _children(zoned: int) -> list[int]:
-    """The workers and spares of zoned: its children that run zoned's own program, the logger apart."""
-    found = []
-    for pid in Path(f"/proc/{zoned}/task/{zoned}/children").read_text(encoding="ascii").split():
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"zoned" in words:
-            found.append(int(pid))
-    return found
-
-
-def sample(points: list[Point], count: int, chance: random.Random) -> list[Point]:
+def sample(points: list[_Any], count: int, chance: random.Random) -> list[_Any]:
     """So many of the points at most, in order."""
-    return points if count >= len(points) else sorted(chance.sample(points, count))
+    chosen = sorted(chance.sample(range(len(points)), min(count, len(points))))
+    return [points[number] for number in chosen]
 
 
 def every(driver: Driver, verbs: list[str], roles: list[str]) -> Iterator[tuple[Scene, str, list[Point]]]:
@@ -217,25 +213,3 @@ def every(driver: Driver, verbs: list[str], roles: list[str]) -> Iterator[tuple[
             if role == "command" and not scene.cold:
                 continue
             yield scene, role, driver.points(scene, role)
-
-
-def as_json(verdicts: list[Verdict]) -> str:
-    """For a report that is written elsewhere."""
-    return (
-        json.dumps(
-            [
-                {
-                    "verb": each.verb,
-                    "role": each.role,
-                    "point": str(each.point),
-                    "kill": each.point.fault == KILL,
-                    "struck": each.struck,
-                    "leaks": each.leaks,
-                    "lies": each.lies,
-                }
-                for each in verdicts
-            ],
-            indent=1,
-        )
-        + os.linesep
-    )

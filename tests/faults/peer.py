@@ -80,7 +80,7 @@ class Peer:
 
     def left(self, name: str) -> list[str]:
         """What still bears the container's name."""
-        groups = [f"group {path.relative_to(_VIEW)}" for path in _VIEW.rglob(name) if path.is_dir()]
+        groups = [f"group {path.relative_to(_VIEW)}" for path in _groups(name)]
         state = self.folder / "state" / name
         return [
             *groups,
@@ -90,12 +90,12 @@ class Peer:
         ]
 
     def clear(self, name: str) -> None:
-        """Remove by hand what was left, so that the next point is not blamed for it: processes, groups, mounts, state."""
-        for path in _VIEW.rglob(name):
+        """Remove by hand what was left, so that the next point is not blamed for it."""
+        for path in _groups(name):
             for pid in (path / "cgroup.procs").read_text(encoding="ascii").split():
                 os.kill(int(pid), signal.SIGKILL)
         time.sleep(0.2)
-        for path in list(_VIEW.rglob(name)):
+        for path in _groups(name):
             path.rmdir()
         for target in self._mounts():
             subprocess.run(["umount", "--lazy", target], check=True)
@@ -107,6 +107,11 @@ class Peer:
         return [
             target for line in reversed(lines) if (target := line.split()[4]).startswith(str(self.folder))
         ]
+
+
+def _groups(name: str) -> list[Path]:
+    """The groups of that name; others come and go meanwhile, which os.walk passes over."""
+    return [Path(folder) for folder, _, _ in os.walk(_VIEW) if os.path.basename(folder) == name]
 
 
 def main() -> int:
@@ -132,14 +137,14 @@ def main() -> int:
 
 def _points(peer: Peer) -> list[Point]:
     log = peer.folder / "trace"
-    peer.run("zonectl-peer", log, None)
-    peer.delete("zonectl-peer")
+    peer.run("runc-faults", log, None)
+    peer.delete("runc-faults")
     return calls.kills(log.read_text(encoding="utf-8", errors="replace").splitlines())
 
 
 def _throw(peer: Peer, number: int, point: Point) -> tuple[bool, int, list[str]]:
     """Whether the fault came to pass, what `delete --force` exits with, and what it leaves."""
-    name, log = f"zonectl-peer{number:04}", peer.folder / "fault"
+    name, log = f"runc-faults-{number:04}", peer.folder / "fault"
     peer.run(name, log, point)
     struck = strace.struck(log, point)
     code = peer.delete(name)
