@@ -41,6 +41,11 @@ class Runner(Protocol):
         """What things are called where it runs."""
         ...
 
+    @property
+    def broken(self) -> bool:
+        """Whether the conversation has ended: nothing can be asked any more."""
+        ...
+
     def sample(self, workload: str, loops: int, settings: dict[str, str]) -> int:
         """The nanoseconds that so many operations take.
 
