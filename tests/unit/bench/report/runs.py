@@ -190,7 +190,8 @@ def density() -> tuple[DensityPoint, ...]:
 @functools.cache
 def rich() -> Run:
     """All that a run can have."""
-    arms = [BARE, CONTROL, *layer_arms(), ZONE, *peer_arms()]
+    zone = dataclasses.replace(ZONE, after=list(RUNGS)[-1], differs="device program, locked mounts")
+    arms = [BARE, CONTROL, *layer_arms(), zone, *peer_arms()]
     workloads = [facts(*row[:4]) for row in WORKLOADS]
     return Run(
         started_at="2026-11-23T06:12:44Z",
@@ -315,3 +316,13 @@ ALL = {
     "broken off": broken_off,
     "hostile": hostile,
 }
+
+
+def without(run: Run, *, arm: str) -> Run:
+    """The run as if that arm could not be started; what stood on it stands on nothing."""
+    arms = tuple(
+        dataclasses.replace(each, after=None if each.after == arm else each.after)
+        for each in run.arms
+        if each.name != arm
+    )
+    return dataclasses.replace(run, arms=arms, series=tuple(each for each in run.series if each.arm != arm))
