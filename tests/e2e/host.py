@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.requirements import cgroup2_mount
 from zonectl.model.instance import Instance
+from zonectl.network.steps import gate
 
 PATIENCE_S = 8.0
 _KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
@@ -149,7 +150,13 @@ class Host:
     def _firewall(self) -> list[str]:
         tables = _output("nft", "list", "tables").splitlines()
         kept = [table for table in tables if not self._is_theirs(table)]
-        return [_output("nft", "--stateless", "list", *table.split(), quiet=True) for table in kept]
+        rules = [_output("nft", "--stateless", "list", *table.split(), quiet=True) for table in kept]
+        return [*rules, *self._routing()]
+
+    def _routing(self) -> list[str]:
+        ours = f"lookup {gate.tag(Instance(root=f'{self._folder}/root'))} "
+        found = [line for way in ("-4", "-6") for line in _output("ip", way, "rule").splitlines()]
+        return [line for line in found if _ALONE or ours in line]
 
     def _groups(self) -> list[str]:
         mount = cgroup2_mount()

@@ -88,6 +88,7 @@ def test_all_goes_by_name_when_no_state_is_left(z: Zonectl, neighbour: Zonectl) 
     assert ("control group", f"zonectl-{z.mark}/{web['id']}") in seen
     assert ("bridge", z.bridge) in seen
     assert ("nft table", f"zonectl_{z.mark}") in seen
+    assert ("routing rules", f"zonectl_{z.mark}") in seen
     assert ("link", link_name(web["id"])) in seen
     assert group(z, web["id"]).exists(), "a dry run removes nothing"
 

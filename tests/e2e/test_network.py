@@ -28,6 +28,11 @@ with socketserver.TCPServer((sys.argv[1], 7000), Answer) as server:
     print("up", flush=True)
     server.serve_forever()
 """
+CALL = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 7000), 2) as call:
+    print(call.recv(100).decode())
+"""
 ANSWER = "while :; do echo here | nc -l -p 7000; done"
 
 
@@ -180,6 +185,35 @@ def test_what_somebody_removes_the_next_start_mends(two: Zonectl) -> None:
         assert ask(two, "third", beyond.server) == beyond.host
 
 
+@pytest.mark.fault(
+    "the firewall of a running zone is deleted",
+    "`degraded`, and nothing leaves or reaches the zone but the host's own; `repair` puts the firewall back",
+)
+def test_a_lost_firewall_stops_the_traffic(z: Zonectl) -> None:
+    z.define("web", ANSWER, more="[network]\nnat = false\n")
+    z("start", "web")
+    listens(z, "web")
+    here = address(z, "web")
+    with outside(z) as beyond:
+        beyond.run("ip", "route", "add", z.subnet, "via", beyond.host)
+        assert ask(z, "web", beyond.server) == here
+        for family in ("inet", "bridge"):
+            run("nft", "delete", "table", family, f"zonectl_{z.mark}")
+        assert z.list()["web"]["degraded"] == ["its firewall rules are gone or altered"]
+        assert ask(z, "web", beyond.server) == ""
+        assert _called(here, *beyond.words) == ""
+        assert _called(here) == "here"
+        z("repair", "web")
+        assert z.list()["web"]["degraded"] == []
+        assert ask(z, "web", beyond.server) == here
+
+
+def _called(address: str, *where: str) -> str:
+    """What is said to who calls from there; empty where nobody answers."""
+    argv = [*where, "/usr/bin/python3", "-c", CALL, address]
+    return subprocess.run(argv, check=False, capture_output=True, text=True).stdout.strip()
+
+
 def test_the_bridge_and_the_tables_go_with_the_last_zone(two: Zonectl) -> None:
     assert os.path.exists(f"/sys/class/net/{two.bridge}")
     two("delete", "-f", "left")
@@ -187,6 +221,7 @@ def test_the_bridge_and_the_tables_go_with_the_last_zone(two: Zonectl) -> None:
     two("delete", "-f", "right")
     assert not os.path.exists(f"/sys/class/net/{two.bridge}")
     assert two.mark not in run("nft", "list", "tables")
+    assert two.subnet not in run("ip", "rule")
 
 
 @pytest.mark.fault("the bridge's name is taken by somebody else's", "refused in words; theirs is untouched")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NFT_S: Final = 10.0
 
 RTM_NEWLINK: Final = 16
+RTM_NEWRULE: Final = 32
 NLM_F_REQUEST: Final = 1
 NLM_F_ACK: Final = 4
 NLM_F_EXCL: Final = 0x200
@@ -26,9 +27,23 @@ NLMSG_ERROR: Final = 2
 IFLA_IFNAME: Final = 3
 IFLA_LINKINFO: Final = 18
 IFLA_INFO_KIND: Final = 1
+FRA_FWMARK: Final = 10
+FRA_FWMASK: Final = 16
+FR_ACT_BLACKHOLE: Final = 6
+
+MARKING: Final = """
+table inet probe0 {
+	chain probe0 {
+		type filter hook prerouting priority -50; policy accept;
+		fib daddr oifname "probe0" meta mark set meta mark | 0x20000000
+	}
+}
+"""
 
 _NLMSGHDR: Final = struct.Struct("=IHHII")
 _IFINFOMSG: Final = struct.Struct("=BxHiII")
+_FIB_RULE_HDR: Final = struct.Struct("=BBBBBBBBI")
+_U32: Final = struct.Struct("=I")
 _NFATTR: Final = struct.Struct("=HH")
 
 
@@ -40,6 +55,7 @@ def probes() -> tuple[Probe, ...]:
         trial.here(_nft).probe(
             "nft", needed=True, remedy="apt-get install nftables; a kernel with CONFIG_NF_TABLES_INET"
         ),
+        _routing_rules(),
         _setting("ip_forward", "net/ipv4/ip_forward", _forwarding),
         _setting("route_localnet", "net/ipv4/conf/all/route_localnet", _localnet),
         _bridge_netfilter(),
@@ -68,8 +84,39 @@ def make_link(name: str, kind: str) -> None:
     body = (
         _IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + _attribute(IFLA_IFNAME, name.encode() + b"\0") + info
     )
+    _send(RTM_NEWLINK, body, call="RTM_NEWLINK", subject=kind)
+
+
+def _routing_rules() -> Probe:
+    """What stops zones whose firewall is lost: rules that ask for a mark, and nft's marks, by the way to go."""
+
+    def attempt() -> str:
+        process.unshare(process.CLONE_NEWNET)
+        families = [socket.AF_INET, *([socket.AF_INET6] if os.path.exists("/proc/sys/net/ipv6") else [])]
+        for family in families:
+            _make_rule(family)
+        command.run(["nft", "-f", "-"], stdin=MARKING.encode(), timeout_s=NFT_S)
+        return "works"
+
+    remedy = "a kernel with CONFIG_IP_MULTIPLE_TABLES, CONFIG_IPV6_MULTIPLE_TABLES and CONFIG_NFT_FIB_INET"
+    return trial.in_child(attempt).probe("routing rules", needed=True, remedy=remedy)
+
+
+def _make_rule(family: int) -> None:
+    """Refuse to route what lacks a mark: one RTM_NEWRULE in this network namespace.
+
+    Raises:
+        SyscallError: the kernel refused.
+
+    """
+    mark = _attribute(FRA_FWMARK, bytes(4)) + _attribute(FRA_FWMASK, _U32.pack(0x20000000))
+    body = _FIB_RULE_HDR.pack(family, 0, 0, 0, 0, 0, 0, FR_ACT_BLACKHOLE, 0) + mark
+    _send(RTM_NEWRULE, body, call="RTM_NEWRULE", subject="fwmark 0/0x20000000")
+
+
+def _send(message: int, body: bytes, *, call: str, subject: str) -> None:
     flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL
-    header = _NLMSGHDR.pack(_NLMSGHDR.size + len(body), RTM_NEWLINK, flags, 1, 0)
+    header = _NLMSGHDR.pack(_NLMSGHDR.size + len(body), message, flags, 1, 0)
     with socket.socket(
         socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
     ) as netlink:
@@ -77,7 +124,7 @@ def make_link(name: str, kind: str) -> None:
         reply = netlink.recv(4096)
     error = -struct.unpack_from("=i", reply, _NLMSGHDR.size)[0]
     if error:
-        raise SyscallError("RTM_NEWLINK", error, kind)
+        raise SyscallError(call, error, subject)
 
 
 def _attribute(kind: int, payload: bytes) -> bytes:

@@ -78,6 +78,8 @@ class Channel:
             SyscallError: sendto(2) or recv(2).
 
         """
+        if not requests:
+            return []
         answers = {self._sequence + index: Answer(request=one) for index, one in enumerate(requests, 1)}
         self._sequence += len(requests)
         packed = b"".join(answer.request.pack(number) for number, answer in answers.items())

@@ -7,6 +7,8 @@ and no stop of a zone touches a rule:
   its port is locked to. Both are compared byte by byte, in a set of the 256 pairs of equal bytes. And no frame goes
   from or to an isolated zone but the host's: the kernel's own isolation of ports lets them meet open ones.
 - `inet`: nothing is forwarded to a zone but answers, and what leaves by another link is masqueraded.
+
+Both together mark what may be routed: without either, nothing is. Two bits, since each has to have seen the packet.
 """
 
 from __future__ import annotations
@@ -28,6 +30,12 @@ GROUP_ISOLATED: Final = 0x7A01
 
 GROUP_OPEN: Final = 0x7A02
 """The group of the ports of zones that are not."""
+
+MARK_PINNED: Final = 0x10000000
+"""The bit of a packet's mark that table bridge sets: the packet has its zone's own address."""
+
+MARK_SEEN: Final = 0x20000000
+"""The bit that table inet sets instead, without which nothing is routed from or to a zone (`network.gate`)."""
 
 FAMILIES: Final = {NFPROTO_INET: "inet", NFPROTO_BRIDGE: "bridge"}
 
@@ -132,11 +140,15 @@ def pin_chains() -> tuple[Chain, ...]:
             jumps=1,
             rules=(
                 f"ether type arp {_same('nh', _ARP_SENDER)} accept",
-                f"ether type ip {_same('nh', _IPV4_SOURCE)} accept",
+                f"ether type ip {_same('nh', _IPV4_SOURCE)} {_marked(MARK_PINNED)} accept",
                 "drop",
             ),
         ),
-        Chain(name="pin_ipv6_source", jumps=2, rules=(f"{_same('nh', _IPV6_SOURCE_TAIL)} accept", "drop")),
+        Chain(
+            name="pin_ipv6_source",
+            jumps=2,
+            rules=(f"{_same('nh', _IPV6_SOURCE_TAIL)} {_marked(MARK_PINNED)} accept", "drop"),
+        ),
         Chain(
             name="pin_ipv6",
             jumps=1,
@@ -192,14 +204,29 @@ def _bridge_chains(rules: BridgeRules) -> tuple[Chain, Chain]:
     )
 
 
-def _base_chains(bridges: tuple[BridgeRules, ...]) -> tuple[Chain, Chain]:
+def _base_chains(bridges: tuple[BridgeRules, ...]) -> tuple[Chain, ...]:
+    names = ", ".join(f'"{rules.bridge}"' for rules in bridges)
+    both, seen = f"{MARK_PINNED | MARK_SEEN:#x}", f"{MARK_SEEN:#x}"
     to = ", ".join(f'"{rules.bridge}" : jump to_{rules.bridge}' for rules in bridges)
     leaving = ", ".join(f'"{rules.bridge}" : jump from_{rules.bridge}' for rules in bridges)
     return (
         Chain(
+            name="admit",
+            # After connections are known and addresses translated back (-200, -100), before the way is looked up.
+            head="type filter hook prerouting priority -50; policy accept;",
+            rules=(
+                f"iifname {{ {names} }} meta mark & {both} == {MARK_PINNED:#x} meta mark set meta mark ^ {both} accept",
+                f"fib daddr oifname {{ {names} }} ct state established,related {_marked(MARK_SEEN)}",
+            ),
+        ),
+        Chain(
             name="forward",
             head="type filter hook forward priority filter; policy accept;",
-            rules=(f"oifname vmap {{ {to} }}",),
+            # The way is found; other programs' rules and links need not see the mark.
+            rules=(
+                f"meta mark & {seen} != 0 meta mark set meta mark ^ {seen}",
+                f"oifname vmap {{ {to} }}",
+            ),
         ),
         Chain(
             name="postrouting",
@@ -208,6 +235,11 @@ def _base_chains(bridges: tuple[BridgeRules, ...]) -> tuple[Chain, Chain]:
             rules=(f"iifname vmap {{ {leaving} }}",),
         ),
     )
+
+
+def _marked(bit: int) -> str:
+    """Sets one bit of the mark; the others, which are somebody else's, stay."""
+    return f"meta mark set meta mark | {bit:#x}"
 
 
 def _same(base: str, offset: int) -> str:

@@ -8,10 +8,10 @@ from ipaddress import ip_interface
 from typing import TYPE_CHECKING, assert_never
 
 from zonectl.errors import SyscallError
-from zonectl.network import nftables, rtnetlink, sysctl
+from zonectl.network import gate, nftables, rtnetlink, sysctl
 from zonectl.network.channel import open_channel
 from zonectl.network.ruleset import BridgeRules, expectations, render
-from zonectl.network.steps import EnsureBridge, EnsureForwarding, EnsureTable, owner_mark
+from zonectl.network.steps import EnsureBridge, EnsureForwarding, EnsureGate, EnsureTable, owner_mark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +49,8 @@ def holds(step: SharedStep) -> bool:
     match step:
         case EnsureBridge():
             return _bridge_holds(step)
+        case EnsureGate():
+            return gate.holds(step)
         case EnsureForwarding():
             return sysctl.read(step.path) != "0"
         case EnsureTable():
@@ -58,7 +60,7 @@ def holds(step: SharedStep) -> bool:
 
 
 def teardown(instance: Instance, *, lock: AbstractContextManager[object]) -> tuple[str, ...]:
-    """Remove the instance's bridges and tables, when its last zone is deleted; the names of the bridges.
+    """Remove the instance's bridges, tables and rules, when its last zone is deleted; the names of the bridges.
 
     Bridges are known by their mark, so that those which no zone file names any longer go too. Nothing there is fine.
     Forwarding stays on: another program may have come to need it, and nothing tells who turned it on first.
@@ -73,7 +75,9 @@ def teardown(instance: Instance, *, lock: AbstractContextManager[object]) -> tup
 
     with lock:
         nftables.remove(instance.table)
-        return bridges.remove(owner_mark(instance), table=instance.table)
+        removed = bridges.remove(owner_mark(instance), table=instance.table)
+        gate.remove(instance)
+    return removed
 
 
 def left(instance: Instance) -> list[tuple[str, str]]:
@@ -87,7 +91,8 @@ def left(instance: Instance) -> list[tuple[str, str]]:
 
     found = bridges.removable(owner_mark(instance), table=instance.table)
     tables = [("nft table", instance.table)] if nftables.is_there(instance.table) else []
-    return [*tables, *(("bridge", bridge.name) for bridge in found)]
+    rules = [("routing rules", instance.table)] if gate.is_there(instance) else []
+    return [*tables, *(("bridge", bridge.name) for bridge in found), *rules]
 
 
 def ports(instance: Instance) -> tuple[str, ...]:
@@ -122,6 +127,8 @@ def _mend(step: SharedStep) -> None:
             from zonectl.network import bridges  # noqa: PLC0415 - as in teardown
 
             bridges.ensure(step)
+        case EnsureGate():
+            gate.ensure(step)
         case EnsureForwarding():
             _forward(step)
         case EnsureTable():

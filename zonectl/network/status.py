@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zonectl.model.instance import link_name
-from zonectl.network import nftables, rtnetlink
+from zonectl.network import gate, nftables, rtnetlink
 from zonectl.network.channel import open_channel
 from zonectl.network.ruleset import BridgeRules, expectations
 from zonectl.network.steps import owner_mark
@@ -27,6 +27,7 @@ class NetworkStatus:
     has_master: bool
     bridge_present: bool
     rules_intact: bool
+    gate_intact: bool
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -36,6 +37,7 @@ class NetworkStatus:
             (self.has_master or not self.link_present, "its link is on no bridge"),
             (self.bridge_present, "its bridge is gone"),
             (self.rules_intact or not self.bridge_present, "its firewall rules are gone or altered"),
+            (self.gate_intact or not self.bridge_present, "its routing rules are gone or altered"),
         )
         return tuple(words for fine, words in found if not fine)
 
@@ -56,6 +58,7 @@ def inspect(instance: Instance, zone_id: str, *, bridge: str) -> NetworkStatus:
         has_master=port is not None and there is not None and port.master == there.index,
         bridge_present=is_ours,
         rules_intact=there is not None and is_ours and _rules_hold(instance, bridge, there),
+        gate_intact=there is not None and is_ours and gate.stands(instance, bridge, there.index),
     )
 
 
@@ -64,7 +67,7 @@ class Inspection:
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
-        self._bridges: dict[int, tuple[bool, bool]] = {}
+        self._bridges: dict[int, tuple[bool, bool, bool]] = {}
 
     def of(self, zone_id: str) -> NetworkStatus:
         """The connection of the running zone `zone_id`, whatever bridge it is on.
@@ -77,24 +80,33 @@ class Inspection:
             port = _find(channel, link_name(zone_id))
             if port is None or port.master is None:
                 return NetworkStatus(
-                    link_present=port is not None, has_master=False, bridge_present=True, rules_intact=True
+                    link_present=port is not None,
+                    has_master=False,
+                    bridge_present=True,
+                    rules_intact=True,
+                    gate_intact=True,
                 )
             if port.master not in self._bridges:
                 self._bridges[port.master] = self._bridge(channel, port.master)
-        is_ours, is_guarded = self._bridges[port.master]
+        is_ours, is_guarded, is_gated = self._bridges[port.master]
         return NetworkStatus(
-            link_present=True, has_master=is_ours, bridge_present=True, rules_intact=is_guarded or not is_ours
+            link_present=True,
+            has_master=is_ours,
+            bridge_present=True,
+            rules_intact=is_guarded or not is_ours,
+            gate_intact=is_gated or not is_ours,
         )
 
-    def _bridge(self, channel: Channel, index: int) -> tuple[bool, bool]:
-        """Whether the bridge is the instance's, and whether the rules for it are all there."""
+    def _bridge(self, channel: Channel, index: int) -> tuple[bool, bool, bool]:
+        """Whether the bridge is the instance's, and whether rules and routing rules for it are all there."""
         try:
             name = socket.if_indextoname(index)
         except OSError:
-            return False, False  # it went meanwhile
+            return False, False, False  # it went meanwhile
         found = _find(channel, name)
-        is_ours = found is not None and found.alias.startswith(owner_mark(self._instance))
-        return is_ours, found is not None and is_ours and _rules_hold(self._instance, name, found)
+        if found is None or not found.alias.startswith(owner_mark(self._instance)):
+            return False, False, False
+        return True, _rules_hold(self._instance, name, found), gate.stands(self._instance, name, index)
 
 
 def _rules_hold(instance: Instance, bridge: str, link: Link) -> bool:

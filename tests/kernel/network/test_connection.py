@@ -66,12 +66,18 @@ def test_without_nat_the_outside_sees_the_zones_address() -> None:
     in_world(test)
 
 
-def test_the_outside_reaches_no_zone_unless_the_rules_are_gone() -> None:
+def test_the_outside_reaches_no_zone_unless_rules_and_gate_are_gone() -> None:
     def test(world: World) -> None:
         world.share(IPV4)
         zone = world.zone4(2)
         with entered(world.outside):
             run("ip", "route", "add", "10.77.0.0/16", "via", "192.0.2.1")
+        assert is_blocked(world.outside, zone.namespace, zone.ip)
+        # Two protections, each enough alone.
+        run("nft", "flush", "ruleset")
+        assert is_blocked(world.outside, zone.namespace, zone.ip)
+        world.share(IPV4)
+        world.remove_gate()
         assert is_blocked(world.outside, zone.namespace, zone.ip)
         run("nft", "flush", "ruleset")
         assert reaches(world.outside, zone.namespace, zone.ip) == "192.0.2.2"
@@ -122,6 +128,8 @@ def test_the_host_does_not_carry_packets_from_zone_to_zone() -> None:
                 run("ip", "route", "add", f"{there.ip}/32", "via", "10.77.0.1")
         assert is_blocked(one.namespace, two.namespace, two.ip)
         run("nft", "delete", "table", "inet", INSTANCE.table)
+        assert is_blocked(one.namespace, two.namespace, two.ip)
+        world.remove_gate()
         assert reaches(one.namespace, two.namespace, two.ip) == one.ip
 
     in_world(test)

@@ -69,7 +69,10 @@ BREAKAGES = [
     f"nft flush chain bridge {TABLE} forward",
     f"nft insert rule inet {TABLE} to_zbr0 accept",
     f"nft add table inet {TABLE} {{ flags dormant; }}",
+    f"nft flush chain inet {TABLE} admit",
     "sysctl -qw net.ipv4.ip_forward=0",
+    "ip rule delete priority 123",
+    "sysctl -qw net.ipv4.conf.zbr0.rp_filter=0",
 ]
 
 
@@ -215,12 +218,12 @@ def test_a_second_subnet_joins_the_first() -> None:
 
 def test_teardown_leaves_nothing_and_is_idempotent() -> None:
     def test(world: World) -> None:
-        before = run("ip", "-o", "link"), run("nft", "list", "ruleset")
+        before = run("ip", "-o", "link"), run("nft", "list", "ruleset"), run("ip", "rule")
         world.share(CONFIG)
         world.share(OTHER_BRIDGE)
         assert sorted(shared.teardown(INSTANCE, lock=nullcontext())) == ["zbr0", "zbr1"]
         assert shared.teardown(INSTANCE, lock=nullcontext()) == ()
-        assert (run("ip", "-o", "link"), run("nft", "list", "ruleset")) == before
+        assert (run("ip", "-o", "link"), run("nft", "list", "ruleset"), run("ip", "rule")) == before
 
     in_world(test)
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from zonectl.model.config import NetworkConfig
 from zonectl.model.instance import Instance
 from zonectl.model.steps import Binding
-from zonectl.network import inside, shared, veth
+from zonectl.network import gate, inside, shared, veth
 from zonectl.network.steps import MakeVeth, host_steps, inside_steps, shared_steps
 
 if TYPE_CHECKING:
@@ -112,6 +112,11 @@ class World:
     def share(self, config: NetworkConfig, instance: Instance | None = None) -> None:
         """What a start does first."""
         shared.ensure(shared_steps(config, instance or self.instance), lock=nullcontext())
+
+    def remove_gate(self, bridge: str = "zbr0") -> None:
+        """Take away what refuses to route packets that the rules have not seen."""
+        gate.remove(self.instance)
+        settings(f"/proc/sys/net/ipv4/conf/{bridge}/rp_filter", "0")
 
     def zone(self, config: NetworkConfig, address: str, gateway: str) -> Zone:
         """Connect a new zone."""

@@ -113,6 +113,7 @@ _MESSAGE_NAMES = {
     "0x14": "RTM_NEWADDR",
     "0x18": "RTM_NEWROUTE",
     "0x1c": "RTM_NEWNEIGH",
+    "0x20": "RTM_NEWRULE",
 }
 _NOT_COMPARED = frozenset(
     {

@@ -16,6 +16,7 @@ from zonectl.network.steps import (
     DisableIpv6,
     EnsureBridge,
     EnsureForwarding,
+    EnsureGate,
     EnsureTable,
     FixIpv6,
     LinkUp,
@@ -79,7 +80,7 @@ def test_only_values_differ_between_what_is_printed_and_what_is_applied(config: 
 
 def test_a_zone_on_a_bridge() -> None:
     shared = shared_steps(NetworkConfig(), DEFAULT)
-    assert [type(step) for step in shared] == [EnsureBridge, EnsureForwarding, EnsureTable]
+    assert [type(step) for step in shared] == [EnsureBridge, EnsureGate, EnsureForwarding, EnsureTable]
     (veth,) = host_steps(NetworkConfig(), DEFAULT, BOUND)
     assert veth == MakeVeth(link="z0a1b2c3da", bridge="zbr0", mac="02:7a:0a:4d:00:05", isolated=True)
     assert len(veth.link) <= 15

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zonectl.model.config import NetworkMode
 from zonectl.model.instance import link_name
 from zonectl.network.addresses import bridge_mac, zone_mac
+from zonectl.network.steps.gate import EnsureGate, gate_of
 from zonectl.network.steps.host import EnsureBridge, EnsureForwarding, EnsureTable, MakeVeth, SharedStep
 from zonectl.network.steps.inside import (
     DefaultRoute,
@@ -29,6 +30,7 @@ __all__ = [
     "DisableIpv6",
     "EnsureBridge",
     "EnsureForwarding",
+    "EnsureGate",
     "EnsureTable",
     "FixIpv6",
     "InsideStep",
@@ -37,6 +39,7 @@ __all__ = [
     "MakeVeth",
     "SetAddress",
     "SharedStep",
+    "gate_of",
     "host_steps",
     "inside_steps",
     "mark",
@@ -68,6 +71,7 @@ def shared_steps(config: NetworkConfig, instance: Instance) -> tuple[SharedStep,
             mac=mac,
             mark=mark(instance, nat=config.nat),
         ),
+        gate_of(instance, config.bridge, config.subnet),
         EnsureForwarding(family=f"ipv{subnet.version}"),
         EnsureTable(
             table=instance.table, bridge=config.bridge, mac=mac, owner=owner_mark(instance), nat=config.nat

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 
 from zonectl.model.steps import Call, Side
 from zonectl.network.steps.calls import ZONE_LINK, netlink, sysctl, sysctl_path
+from zonectl.network.steps.gate import EnsureGate
 
 _BRIDGE_SYSCTLS: Final = (
     # Without these a zone could tell the host which way its packets should go.
@@ -157,4 +158,4 @@ class MakeVeth:
         )
 
 
-SharedStep: TypeAlias = EnsureBridge | EnsureForwarding | EnsureTable
+SharedStep: TypeAlias = EnsureBridge | EnsureGate | EnsureForwarding | EnsureTable
