@@ -69,12 +69,13 @@ class Driver:
     def points(self, scene: Scene, role: str) -> list[Point]:
         """The calls of the command in that role that change something: points to be killed at."""
         log = self.work / "trace"
-        scene.prepare(self.z)
-        log.unlink(missing_ok=True)
-        done = self._perform(scene, role, None, log)
-        self._reset()
-        if done.code != 0:
-            raise RuntimeError(f"{scene.verb} fails when it is only traced: {done.err}")
+        for _ in range(2):  # the first one of its kind fills caches
+            scene.prepare(self.z)
+            log.unlink(missing_ok=True)
+            done = self._perform(scene, role, None, log)
+            self._reset()
+            if done.code != 0:
+                raise RuntimeError(f"{scene.verb} fails when it is only traced: {done.err}")
         return calls.kills(log.read_text(encoding="utf-8", errors="replace").splitlines())
 
     def throw(self, scene: Scene, role: str, point: Point) -> Verdict:
