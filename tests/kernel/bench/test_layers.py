@@ -1,0 +1,222 @@
+"""Each rung of the ladder has what the one below has, and exactly the layer that it names."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kernel.bench.portrait import Portrait, portray
+from tests.kernel.forked import spawn
+from tests.kernel.runtime.world import BUSYBOX, make_root
+from zonectl import config as zone_files
+from zonectl.bench import layers, site
+from zonectl.bench.arms import HostArm
+from zonectl.errors import HostLacks, ZonectlError
+from zonectl.kernel import host, proc, process
+from zonectl.model import capabilities
+from zonectl.model.instance import Instance
+from zonectl.runtime import garbage, settle
+from zonectl.runtime.context import Context
+from zonectl.runtime.remains import teardown_when_last
+from zonectl.store import records
+from zonectl.store.paths import Paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from zonectl.bench.runner import Arm
+    from zonectl.bench.site import Site
+    from zonectl.model.config import ZoneConfig
+
+pytestmark = pytest.mark.requires("root", "overlay", "userns", "cgroup2", "nft", "veth", "program:cc")
+
+BRIDGE = f"zl{os.getpid() % 100_000}"
+TABLES = f'[network]\nbridge = "{BRIDGE}"\nsubnet = "10.212.{os.getpid() % 250}.0/24"\n'
+CHANGES = {
+    "host": {"group"},
+    "chroot": {"changed_root"},
+    "mnt": {"namespaces", "changed_root", "root_fstype", "kernel_mounts"},
+    "pid": {"namespaces"},
+    "uts-ipc": {"namespaces"},
+    "user": {"namespaces", "uid_map", "root_idmapped"},
+    "overlay": {"root_fstype", "root_idmapped"},
+    "cgroup": {"group"},
+    "net": {"namespaces", "links", "sysfs_of_its_own"},
+    "seccomp": {"seccomp"},
+    "capabilities": {"capabilities"},
+    "masks": {"masked"},
+    "zone": {"namespaces", "kernel_mounts", "device_programs", "locked"},
+}
+"""What the kernel shows otherwise than of the rung below."""
+
+NAMESPACES = {
+    "mnt": {"mnt"},
+    "pid": {"pid"},
+    "uts-ipc": {"uts", "ipc"},
+    "user": {"user"},
+    "net": {"net"},
+    "zone": {"cgroup", "time"},
+}
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
+    folder = tmp_path_factory.mktemp("ladder")
+    where = Instance(root=str(folder / "state"), run=str(folder / "run"))
+    context = Context(instance=where, paths=Paths(where), facts=host.host_facts())
+    yield context
+    teardown_when_last(context)
+    assert garbage.find(context) == []
+    assert records.list_names(context.paths) == []
+
+
+def _site(context: Context, probe: str, bind: Path, root: str = "host = true") -> Site:
+    bind.mkdir(exist_ok=True)
+    config = zone_files.parse(f'name = "web"\n[root]\n{root}\n{TABLES}', file="test.toml", folder="/")
+    fitted = site.fitted(config, probe=probe, bind=str(bind), processor=0)
+    return site.Site(context=context, config=fitted, probe=probe, bind=str(bind), processor=0)
+
+
+@pytest.fixture(scope="module")
+def here(instance: Context, probe_program: str, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return _site(instance, probe_program, tmp_path_factory.mktemp("bind"))
+
+
+@pytest.fixture(scope="module")
+def arms(here: Site) -> Iterator[dict[str, Arm]]:
+    with layers.rungs(here) as found:
+        yield {arm.facts.name: arm for arm in (HostArm(here), *found)}
+
+
+def _portray(arm: Arm) -> Portrait:
+    before = set(proc.children(os.getpid()))
+    with arm.start() as runner:
+        assert runner.sample("getpid", 100, {}) > 0
+        (pid,) = set(proc.children(os.getpid())) - before
+        return portray(pid)
+
+
+@pytest.fixture(scope="module")
+def portraits(arms: dict[str, Arm]) -> Mapping[str, Portrait]:
+    """Of every arm that this host can have, in the order of the ladder."""
+    return {name: _portray(arm) for name, arm in arms.items() if name != "limits"}
+
+
+def test_the_ladder_stands_on_bare_metal_and_ends_with_the_zone(arms: dict[str, Arm]) -> None:
+    assert set(arms) == {"bare", "limits", *CHANGES}
+    chain, name = [], "zone"
+    while below := arms[name].facts.after:
+        chain.append(name)
+        name = below
+    assert name == "bare"
+    assert chain[::-1] == list(CHANGES)
+    assert arms["limits"].facts.after == "cgroup"
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_rung_has_the_layer_that_it_names_and_nothing_else(
+    name: str, arms: dict[str, Arm], portraits: Mapping[str, Portrait]
+) -> None:
+    rung, below = portraits[name], portraits[arms[name].facts.after or ""]
+    assert rung.differs_from(below) == CHANGES[name]
+    assert set(rung.namespaces) - set(below.namespaces) == NAMESPACES.get(name, set())
+    assert set(below.namespaces) <= set(rung.namespaces)
+
+
+def test_what_the_layers_are(portraits: Mapping[str, Portrait]) -> None:
+    bare, zone = portraits["bare"], portraits["zone"]
+    assert portraits["overlay"].root_fstype == "overlay"
+    assert portraits["user"].uid_map == portraits["zone"].uid_map == "65536"
+    assert portraits["net"].links == ("eth0", "lo")
+    assert (bare.seccomp, portraits["seccomp"].seccomp) == ("0", "2")
+    assert portraits["seccomp"].capabilities == bare.capabilities == "all"
+    assert int(zone.capabilities, 16) == capabilities.DEFAULT
+    assert len(zone.namespaces) == 8
+    assert (portraits["masks"].locked, zone.locked) == (False, True)
+    assert zone.device_programs == 1
+    assert zone.masked
+
+
+def test_the_rung_that_the_host_cannot_have_says_why(here: Site, arms: dict[str, Arm]) -> None:
+    if {"cpu", "memory", "pids"} <= here.context.facts.cgroup.controllers:
+        assert _portray(arms["limits"]).limits == ("200000 100000", str(1 << 30), "4096")
+    else:
+        with pytest.raises(HostLacks, match="limits cannot be enforced"), arms["limits"].start():
+            pass
+
+
+def _names(context: Context) -> set[str]:
+    return {*records.list_names(context.paths), *settle.names(context)}
+
+
+@pytest.mark.parametrize("name", ["host", "chroot", "pid", "cgroup", "masks"])
+def test_a_rung_that_is_broken_off_leaves_nothing(name: str, here: Site, arms: dict[str, Arm]) -> None:
+    before, children = _names(here.context), proc.children(os.getpid())
+    with pytest.raises(KeyboardInterrupt), arms[name].start():
+        raise KeyboardInterrupt
+    assert (_names(here.context), proc.children(os.getpid())) == (before, children)
+
+
+@pytest.mark.parametrize("name", ["host", "chroot", "mnt", "zone"])
+def test_a_probe_that_ends_at_once_leaves_nothing(name: str, here: Site, arms: dict[str, Arm]) -> None:
+    children = proc.children(os.getpid())
+    with layers.rungs(replace(here, probe=BUSYBOX, config=_executing(here, "/bin/false"))) as found:
+        before = _names(here.context)
+        (arm,) = [arm for arm in found if arm.facts.name == name]
+        with pytest.raises(ZonectlError), arm.start():
+            pass
+        assert (_names(here.context), proc.children(os.getpid())) == (before, children)
+
+
+def _executing(here: Site, program: str) -> ZoneConfig:
+    return replace(here.config, command=(program,))
+
+
+@pytest.mark.parametrize("name", ["host", "chroot", "pid", "net"])
+def test_what_a_killed_ladder_leaves_is_found(name: str, here: Site) -> None:
+    before = _names(here.context)
+    said, saying = os.pipe()
+
+    def climb() -> int:
+        with layers.rungs(here) as found:
+            (arm,) = [arm for arm in found if arm.facts.name == name]
+            with arm.start():
+                (pid,) = proc.children(os.getpid())
+                os.write(saying, str(pid).encode())
+                signal.pause()
+        return 1
+
+    climber = spawn(climb)
+    os.close(saying)
+    probe = process.pidfd_open(int(os.read(said, 32)))
+    os.close(said)
+    assert len(_names(here.context) - before) == 2  # the rung, and what its root is a copy of
+    process.pidfd_send_signal(climber, signal.SIGKILL)
+    process.wait_pidfd(climber)
+    assert select.select([probe], [], [], 60)[0], "the probe has outlived its bench"
+    os.close(probe)
+    assert len(site.clear(here.context)) == 2
+    assert _names(here.context) == before
+    assert garbage.find(here.context) == []
+
+
+@pytest.mark.parametrize("mode", ["overlay", "copy"])
+def test_the_ladder_of_a_zone_with_a_root_of_its_own(
+    mode: str, instance: Context, probe_program: str, tmp_path: Path
+) -> None:
+    (tmp_path / "root").mkdir()
+    root = make_root(tmp_path / "root")
+    own = _site(instance, probe_program, tmp_path / "bind", f'path = "{root}"\nmode = "{mode}"')
+    with layers.rungs(own) as found:
+        arms = {arm.facts.name: arm for arm in found}
+        assert ("overlay" in arms) == (mode == "overlay")
+        for name in ("chroot", "mnt", "masks", "zone"):
+            with arms[name].start() as runner:
+                assert runner.sample("getpid", 100, {}) > 0
+    assert not (root / site.INSIDE.lstrip("/")).exists()

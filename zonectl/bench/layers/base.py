@@ -1,0 +1,51 @@
+"""What the roots of the rungs below the overlay are copies of."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from zonectl.bench import site
+from zonectl.errors import StoreError
+from zonectl.images import copy
+from zonectl.runtime import roots, sparse
+
+if TYPE_CHECKING:
+    from zonectl.bench.site import Site
+
+_NAME = "base"
+
+
+def make(here: Site, folder: str) -> str:
+    """The zone's root as a folder in `folder`, with the probe in it for who has nothing mounted; gives its path.
+
+    A sparse root lacks the host's programs: those are mounted, where something is.
+
+    Raises:
+        ImageError: there is no such image, or it cannot be copied.
+        StoreError: the disk is full.
+
+    """
+    base = f"{folder}/{_NAME}"
+    try:
+        if here.config.root.host:
+            sparse.build(base)
+        else:
+            _copy(here, folder, base)
+        # As a zone makes it, on whose root it is the first thing.
+        os.makedirs(f"{base}{site.BIND_INSIDE}", 0o755)
+        shutil.copyfile(here.probe, f"{base}{site.PROBE_INSIDE}")
+        shutil.copymode(here.probe, f"{base}{site.PROBE_INSIDE}")
+    except OSError as error:
+        raise StoreError(f"cannot make {base}: {error.strerror or error}") from error
+    return base
+
+
+def _copy(here: Site, folder: str, base: str) -> None:
+    below = roots.below(here.context, here.config, folder)
+    with roots.kept(here.context, below):
+        copy.copy_tree(below, base)
+    found = os.stat(below[0])
+    os.chmod(base, found.st_mode & 0o7777)
+    os.chown(base, found.st_uid, found.st_gid)
