@@ -3,33 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 
 import pytest
 
+from tests.kernel.bench.questions import TIMEOUT_S, ask, conversation, nanoseconds
+
 pytestmark = pytest.mark.requires("program:cc")
-
-TIMEOUT_S = 100
-
-
-def conversation(probe: str, text: bytes) -> list[str]:
-    """What the probe answers to all of the input, without its greeting."""
-    done = subprocess.run([probe, "serve"], check=True, input=text, stdout=subprocess.PIPE, timeout=TIMEOUT_S)
-    greeting, *answers = done.stdout.decode("ascii").splitlines()
-    assert re.fullmatch(r"zonectl-probe 1( [a-z0-9-]+)+", greeting)
-    return answers
-
-
-def ask(probe: str, *requests: str) -> list[str]:
-    return conversation(probe, "".join(f"{request}\n" for request in requests).encode())
-
-
-def nanoseconds(answer: str) -> int:
-    found = re.fullmatch(r"ok ([0-9]+)", answer)
-    assert found, answer
-    return int(found[1])
-
 
 # -------------------------------------------------------------------------------------------------------- language
 
@@ -126,23 +106,3 @@ def test_on_a_device_it_speaks_in_both_directions(probe_program: str) -> None:
             assert terminal.read(100) == b'no there is no workload "nosuch"\n', "no echo, no carriage return"
         os.close(theirs)
         assert running.wait(TIMEOUT_S) in {0, 1}
-
-
-# ------------------------------------------------------------------------------------------------------- workloads
-
-
-def test_more_loops_take_more_time(probe_program: str) -> None:
-    for workload in ("integer", "floating", "spin"):
-        few, many = map(nanoseconds, ask(probe_program, f"{workload} 1000", f"{workload} 100000"))
-        assert 0 < few < many
-
-
-def test_a_planted_loss_is_work_that_is_done(probe_program: str) -> None:
-    for plain, planted in (
-        ("spin 20000", "spin 20000 extra=1000"),
-        ("floating 9000", "floating 9000 plant=1000"),
-    ):
-        # Eleven times as much: the machine's mood is another thing.
-        assert min(map(nanoseconds, ask(probe_program, *[plain] * 5))) < min(
-            map(nanoseconds, ask(probe_program, *[planted] * 5))
-        )

@@ -6,13 +6,6 @@
 
 enum { WORDS = 64, BODIES = 5, TURNS = 1000, CALIBRATIONS = 8 };
 
-static uint64_t xorshift(uint64_t state)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    return state ^ state << 17;
-}
-
 /* ------------------------------------------------------------------------------------------------------- integer */
 
 static uint32_t crc_table[256];
@@ -143,7 +136,7 @@ const char *run_floating(const struct request *request, uint64_t *nanoseconds)
 /* ---------------------------------------------------------------------------------------------------------- spin */
 
 /* Turns of a loop that cannot be shortened, each needing the one before; how long they took. */
-uint64_t turn(uint64_t turns)
+static uint64_t turn(uint64_t turns)
 {
     uint64_t state = 0x9e3779b97f4a7c15u;
     uint64_t begin = now();

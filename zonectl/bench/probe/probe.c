@@ -2,6 +2,7 @@
  * The probe: does the work that zonectl's benchmark asks for and takes the time, wherever it has been started.
  *
  *     probe serve [--device PATH]   greets, then answers requests line by line, until its input ends
+ *     probe echo ADDRESS PORT       serves the network's workloads on the host; PORT 0 for any; until its input ends
  *     probe true                    does nothing, well: what the workloads execute
  *
  * One static program, so that every arm runs the same bytes whatever its root holds. The protocol stands in
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "echo.h"
 #include "probe.h"
 
 enum { USAGE = 2 };
@@ -41,6 +43,8 @@ int main(int argc, char **argv)
         return serve(STDIN_FILENO, STDOUT_FILENO);
     if (argc == 4 && strcmp(argv[1], "serve") == 0 && strcmp(argv[2], "--device") == 0)
         return serve_device(argv[3]);
-    dprintf(STDERR_FILENO, "usage: probe serve [--device PATH] | probe true\n");
+    if (argc == 4 && strcmp(argv[1], "echo") == 0)
+        return serve_echo(argv[2], argv[3]);
+    dprintf(STDERR_FILENO, "usage: probe serve [--device PATH] | probe echo ADDRESS PORT | probe true\n");
     return USAGE;
 }

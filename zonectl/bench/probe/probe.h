@@ -49,13 +49,45 @@ const struct workload *find_workload(const char *name);
 const char *run_integer(const struct request *request, uint64_t *nanoseconds);
 const char *run_floating(const struct request *request, uint64_t *nanoseconds);
 const char *run_spin(const struct request *request, uint64_t *nanoseconds);
-uint64_t turn(uint64_t turns);
 void plant(double percent, uint64_t *nanoseconds);
 
 /* calls.c */
 const char *run_getpid(const struct request *request, uint64_t *nanoseconds);
 const char *run_clock(const struct request *request, uint64_t *nanoseconds);
 const char *run_pipe(const struct request *request, uint64_t *nanoseconds);
+
+/* memory.c */
+const char *run_copy(const struct request *request, uint64_t *nanoseconds);
+const char *run_chase(const struct request *request, uint64_t *nanoseconds);
+const char *run_fault(const struct request *request, uint64_t *nanoseconds);
+void release_copy(void);
+void release_chase(void);
+
+/* processes.c */
+const char *run_exec(const struct request *request, uint64_t *nanoseconds);
+const char *run_fork(const struct request *request, uint64_t *nanoseconds);
+const char *run_thread(const struct request *request, uint64_t *nanoseconds);
+const char *run_switch(const struct request *request, uint64_t *nanoseconds);
+
+/* files.c */
+const char *run_create(const struct request *request, uint64_t *nanoseconds);
+const char *run_stat(const struct request *request, uint64_t *nanoseconds);
+const char *run_open(const struct request *request, uint64_t *nanoseconds);
+const char *run_write(const struct request *request, uint64_t *nanoseconds);
+const char *run_read(const struct request *request, uint64_t *nanoseconds);
+const char *run_pread(const struct request *request, uint64_t *nanoseconds);
+const char *run_pwrite(const struct request *request, uint64_t *nanoseconds);
+const char *run_sync(const struct request *request, uint64_t *nanoseconds);
+void release_data(void);
+
+/* network.c */
+const char *run_tcp(const struct request *request, uint64_t *nanoseconds);
+const char *run_send(const struct request *request, uint64_t *nanoseconds);
+const char *run_connect(const struct request *request, uint64_t *nanoseconds);
+const char *run_udp(const struct request *request, uint64_t *nanoseconds);
+
+/* spawn.c */
+const char *run_spawn(const struct request *request, uint64_t *nanoseconds);
 
 /* machine.c */
 int open_device(const char *path);
@@ -69,6 +101,14 @@ static inline uint64_t now(void)
 
     clock_gettime(CLOCK_MONOTONIC_RAW, &time);
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* Numbers that look like chance, and are the same each time (Marsaglia 2003). Never 0, unless they begin so. */
+static inline uint64_t xorshift(uint64_t state)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    return state ^ state << 17;
 }
 
 /* The compiler may not leave out what made the value. */

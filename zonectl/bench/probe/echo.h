@@ -1,0 +1,13 @@
+/* The server of the network's workloads, and what its clients say first. */
+#ifndef ECHO_H
+#define ECHO_H
+
+enum {
+    ECHO = 'e', /* every byte comes back */
+    SINK = 's', /* nothing comes back but, after the last one, their number: 8 bytes, most significant first */
+    GREETING = 'z',
+};
+
+int serve_echo(const char *address, const char *port);
+
+#endif
