@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from zonectl.config.fields import ZONE
@@ -18,6 +19,9 @@ from zonectl.model.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+_REMEMBERED = 16
+"""Zone files whose configuration is kept; one is some 10 KiB."""
 
 OVERRIDE_FILE = "--set"
 """What stands in a problem's `file` when an override is wrong."""
@@ -75,6 +79,12 @@ def parse(text: str, *, file: str, folder: str, overrides: Sequence[str] = ()) -
         ConfigError: with every problem, in the order of the file.
 
     """
+    return _parsed(text, file=file, folder=folder, overrides=tuple(overrides))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _parsed(text: str, *, file: str, folder: str, overrides: Sequence[str]) -> ZoneConfig:
+    # It depends on nothing else, and a worker that serves again reads the same files again.
     document = toml_document(text, file)
     changes, problems = _override(document, overrides)
     draft, findings = _draft(document, folder)

@@ -55,6 +55,11 @@ class Launched:
         self.channel.close()
         see_executed(self.pid, self.pidfd)
 
+    def end(self) -> None:
+        """Kill init, wait for its end, and close what belongs to the holder but the pty's master."""
+        self.channel.close()
+        end(self.pidfd)
+
 
 def launch(
     context: Context,

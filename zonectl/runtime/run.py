@@ -146,7 +146,10 @@ def _launch(
 ) -> Launched:
     equipment = _equipment(zone, frontend, undo, terminal_type=terminal_type)
     equipment = replace(equipment, watched=recorder is not None)
+    height = undo.height
     launched = launch(context, zone.record.name, plan, equipment=equipment, undo=undo)
+    # What a failed start undoes step by step is found by the zone's names when it is cleared away.
+    undo.instead(height, launched.end)
     if launched.master is not None:
         frontend.attach(launched.master)
     if recorder is None:

@@ -26,6 +26,15 @@ class Undo:
         """Have `undo` called with these arguments in the end, before what was pushed earlier."""
         self._undos.append(lambda: undo(*args, **kwargs))
 
+    @property
+    def height(self) -> int:
+        """How many undos there are."""
+        return len(self._undos)
+
+    def instead(self, height: int, undo: Callable[[], object]) -> None:
+        """Have `undo` in the place of all that was pushed since there were `height`: it undoes their work, too."""
+        self._undos[height:] = [undo]
+
     def keep(self) -> None:
         """Undo nothing: what was done stays."""
         self._undos.clear()

@@ -92,3 +92,16 @@ def test_an_interrupt_in_between_leaves_nothing_half_undone() -> None:
         undo.callback(interrupted)
         raise ValueError("cause")
     assert host.left == []
+
+
+@given(below=st.integers(0, 4), above=st.integers(0, 4))
+def test_one_undo_can_take_the_place_of_the_last_ones(below: int, above: int) -> None:
+    host = Host()
+    with Undo() as undo:
+        for step in range(below):
+            host.do(step, undo)
+        height = undo.height
+        for step in range(above):
+            host.do(below + step, undo)
+        undo.instead(height, lambda: host.undone.append(99))
+    assert host.undone == [99, *reversed(range(below))]
