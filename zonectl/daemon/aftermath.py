@@ -30,7 +30,7 @@ def finish(setting: Setting, name: str, ended: ExitStatus, *, ran_s: float) -> i
 def start_again(setting: Setting, name: str) -> int:
     """Start a zone whose time has come, unless a user has stopped or deleted it meanwhile."""
     note = restarts.load(setting.paths, name)
-    if note is None or note.due_at is None:
+    if note is None or note.due_s is None:
         return 0
     if setting.jobs.stopped_by_user(name):
         restarts.remove(setting.paths, name)
@@ -52,14 +52,14 @@ def adopt(setting: Setting) -> int:
     for survivor in setting.jobs.survivors():
         alive.add(survivor.name)
         note = restarts.load(setting.paths, survivor.name)
-        started_at = note.started_at if note else time.time()
+        started_s = note.started_s if note else time.monotonic()
         hand_over(
             setting.channel,
             setting.paths,
             survivor.name,
             pid=survivor.pid,
             pidfd=survivor.pidfd,
-            started_at=started_at,
+            started_s=started_s,
         )
     for name in restarts.names(setting.paths):
         if name not in alive:
@@ -71,10 +71,10 @@ def _catch_up(setting: Setting, name: str) -> None:
     note = restarts.load(setting.paths, name)
     if note is None:
         restarts.remove(setting.paths, name)
-    elif note.due_at is not None:
-        setting.channel.start_again(name, delay_s=max(0.0, note.due_at - time.time()))
+    elif note.due_s is not None:
+        setting.channel.start_again(name, delay_s=max(0.0, note.due_s - time.monotonic()))
     else:
-        finish(setting, name, ExitStatus(), ran_s=time.time() - note.started_at)
+        finish(setting, name, ExitStatus(), ran_s=time.monotonic() - note.started_s)
 
 
 def _settle(setting: Setting, name: str, ended: ExitStatus) -> None:
@@ -98,9 +98,9 @@ def _reschedule(setting: Setting, name: str, ended: ExitStatus, *, ran_s: float)
     if decision is None:
         restarts.remove(setting.paths, name)
         return
-    due_at = time.time() + decision.delay_s
+    due_s = time.monotonic() + decision.delay_s
     restarts.save(
-        setting.paths, name, restarts.Note(boot_id=proc.boot_id(), failures=decision.failures, due_at=due_at)
+        setting.paths, name, restarts.Note(boot_id=proc.boot_id(), failures=decision.failures, due_s=due_s)
     )
     try:
         setting.channel.start_again(name, delay_s=decision.delay_s)

@@ -38,7 +38,7 @@ class Adopt:
     zone: str
     pid: int
     sender: int
-    started_at: float
+    started_s: float
     pidfd: int
     fifos: tuple[int, ...]
 
@@ -78,14 +78,14 @@ class Channel:
         """The descriptor that a child must keep."""
         return self._sock.fileno()
 
-    def adopt(self, zone: str, *, pid: int, started_at: float, descriptors: Sequence[int]) -> None:
+    def adopt(self, zone: str, *, pid: int, started_s: float, descriptors: Sequence[int]) -> None:
         """Hand over the running init `pid`: its pidfd, and its FIFOs.
 
         Raises:
             DaemonError: zoned does not take it.
 
         """
-        self._tell({"kind": "adopt", "zone": zone, "pid": pid, "started_at": started_at}, descriptors)
+        self._tell({"kind": "adopt", "zone": zone, "pid": pid, "started_s": started_s}, descriptors)
 
     def start_again(self, zone: str, *, delay_s: float) -> None:
         """Have the zone started after `delay_s`.
@@ -154,13 +154,13 @@ class ZonedWarden:
         """
         before = restarts.load(self._paths, zone)
         failures = before.failures if before and self._again else 0
-        started_at = time.time()
-        note = restarts.Note(boot_id=proc.boot_id(), failures=failures, started_at=started_at)
+        started_s = time.monotonic()
+        note = restarts.Note(boot_id=proc.boot_id(), failures=failures, started_s=started_s)
         restarts.save(self._paths, zone, note)
-        hand_over(self._channel, self._paths, zone, pid=pid, pidfd=pidfd, started_at=started_at)
+        hand_over(self._channel, self._paths, zone, pid=pid, pidfd=pidfd, started_s=started_s)
 
 
-def hand_over(channel: Channel, paths: Paths, zone: str, *, pid: int, pidfd: int, started_at: float) -> None:
+def hand_over(channel: Channel, paths: Paths, zone: str, *, pid: int, pidfd: int, started_s: float) -> None:
     """Give zoned a running init and the FIFOs that stand in its volatile folder.
 
     Raises:
@@ -169,7 +169,7 @@ def hand_over(channel: Channel, paths: Paths, zone: str, *, pid: int, pidfd: int
     """
     fifos = open_fifos(paths.run_zone_dir(zone))
     try:
-        channel.adopt(zone, pid=pid, started_at=started_at, descriptors=(pidfd, *fifos))
+        channel.adopt(zone, pid=pid, started_s=started_s, descriptors=(pidfd, *fifos))
     finally:
         for fd in fifos:
             os.close(fd)
@@ -240,7 +240,7 @@ def _message(fields: dict[str, object], descriptors: Sequence[int]) -> Message:
                 zone=str(fields["zone"]),
                 pid=_integer(fields["pid"]),
                 sender=_integer(fields["sender"]),
-                started_at=_number(fields["started_at"]),
+                started_s=_number(fields["started_s"]),
                 pidfd=pidfd,
                 fifos=tuple(fifos),
             )

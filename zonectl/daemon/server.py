@@ -176,7 +176,7 @@ class Server:
             self._fork(lambda: aftermath.start_again(self._setting, zone))
 
     def _zone_ended(self, run: Watched, status: ExitStatus) -> None:
-        ran_s = max(0.0, time.time() - run.started_at)
+        ran_s = time.monotonic() - run.started_s
         self._fork(lambda: aftermath.finish(self._setting, run.zone, status, ran_s=ran_s))
 
     def _caught(self, signum: int) -> None:

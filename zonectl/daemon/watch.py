@@ -32,7 +32,7 @@ class Watched:
     sender: int
     pidfd: int
     fifos: tuple[int, ...]
-    started_at: float
+    started_s: float
     over: bool = False
 
 
@@ -75,7 +75,7 @@ class Watch:
             sender=message.sender,
             pidfd=message.pidfd,
             fifos=message.fifos,
-            started_at=message.started_at,
+            started_s=message.started_s,
         )
         self._runs[run.key] = run
         self._loop.watch(run.pidfd, select.POLLIN, lambda: self._exited(run))

@@ -24,12 +24,15 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """`started_at` and `due_at` are seconds since the epoch; `due_at` is None while the zone runs."""
+    """`started_s` and `due_s` are of CLOCK_MONOTONIC, which nobody sets and all processes of a boot share.
+
+    `due_s` is None while the zone runs.
+    """
 
     boot_id: str
     failures: int = 0
-    started_at: float = 0.0
-    due_at: float | None = None
+    started_s: float = 0.0
+    due_s: float | None = None
 
 
 def path(paths: Paths, name: str) -> str:
@@ -76,7 +79,7 @@ def cancel(paths: Paths, name: str) -> bool:
 
     """
     note = load(paths, name)
-    if note is None or note.due_at is None:
+    if note is None or note.due_s is None:
         return False
     remove(paths, name)
     return True
@@ -92,10 +95,10 @@ def names(paths: Paths) -> list[str]:
 
 
 def _note(fields: Fields) -> Note:
-    due_at = fields.values.get("due_at")
+    due_s = fields.values.get("due_s")
     return Note(
         boot_id=fields.text("boot_id"),
         failures=fields.integer("failures"),
-        started_at=fields.number("started_at"),
-        due_at=None if due_at is None else fields.number("due_at"),
+        started_s=fields.number("started_s"),
+        due_s=None if due_s is None else fields.number("due_s"),
     )

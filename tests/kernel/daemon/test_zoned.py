@@ -161,7 +161,7 @@ def test_a_pending_start_outlives_a_killed_zoned(rig: Rig) -> None:
     _policy(rig, "web", "always")
     assert rig.run("start", "web", "true").returncode == 0
     until(lambda: len(_finished(rig, "web")) >= 3)
-    until(lambda: (note := restarts.load(rig.paths, "web")) and note.due_at)
+    until(lambda: (note := restarts.load(rig.paths, "web")) and note.due_s)
     os.kill(rig.zoned(), signal.SIGKILL)
     until(lambda: not rig.zoned())
     count = len(_finished(rig, "web"))
@@ -174,7 +174,7 @@ def test_a_start_that_is_no_longer_wanted_does_not_happen(rig: Rig) -> None:
     _policy(rig, "web", "always")
     assert rig.run("start", "web", "true").returncode == 0
     until(lambda: len(_finished(rig, "web")) >= 3)
-    until(lambda: (note := restarts.load(rig.paths, "web")) and note.due_at)
+    until(lambda: (note := restarts.load(rig.paths, "web")) and note.due_s)
     assert restarts.cancel(rig.paths, "web")
     assert not restarts.cancel(rig.paths, "web")
     count = len(_finished(rig, "web"))

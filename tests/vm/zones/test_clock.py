@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import subprocess
 import time
 from contextlib import contextmanager
@@ -64,3 +67,32 @@ def test_a_stop_heeds_no_wall_clock(zonectl: Instance, tmp_path: Path) -> None:
         stopping.kill()
         stopping.wait()
     assert "SIGKILL" in zonectl("show", "stubborn").stdout
+
+
+@pytest.mark.fault(
+    "the clock is set back an hour while a restart is pending and zoned is killed",
+    "the next zoned starts the zone when its pause is over, not an hour later",
+)
+def test_a_restart_heeds_no_wall_clock(zonectl: Instance, tmp_path: Path) -> None:
+    file = tmp_path / "again.toml"
+    file.write_text(
+        'name = "again"\ncommand = ["/bin/sh", "-c", "echo x >>/starts; exit 1"]\nrestart = "always"\n'
+        '[root]\nimage = "busybox:latest"\n[network]\nmode = "none"\n'
+    )
+    zonectl("create", str(file))
+    zonectl("start", "again")
+    starts = Path("/scratch/clock-test/zones/again/upper/starts")
+    note = Path("/run/clock-test/zones/again/watch.json")
+
+    def count() -> int:
+        return len(starts.read_text(encoding="ascii").split())
+
+    # By now the pause is of some seconds, in which zoned is killed.
+    wait_until(lambda: starts.exists() and count() >= 6)
+    wait_until(lambda: json.loads(note.read_text(encoding="utf-8"))["due_s"] is not None)
+    os.kill(int(Path("/run/clock-test/zoned.lock").read_text(encoding="ascii").split()[0]), signal.SIGKILL)
+    before = count()
+    with clock_set_by(-HOUR_S):
+        zonectl("exec", "again", "--", "true", check=False)
+        wait_until(lambda: count() > before)
+    zonectl("delete", "-f", "again")
