@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 _Any = TypeVar("_Any")
 
 ROLES = ("command", "client", "worker", "init", "zoned")
-"""Whose calls: the command's without zoned and all that it forks; the client's; the worker's; those with its init's;
-zoned's with those of what it forks meanwhile: workers, and those who clear up when a zone has ended.
+"""Whose calls: the command's without zoned and all that it forks and executes; the client's; the worker's; those with
+what it forks, the zone's init up to its program; zoned's with those of what it forks meanwhile: workers, and those who
+clear up when a zone has ended.
 """
 
 PATIENCE_S = 6.0
 SETTLES_S = 1.0
 _HANGS_S = 40
+_NO_INTERPRETER = "Python runtime state: core initialized"
 _ATTEMPTS = 5
 _ZONED_LOGGER_WORKER = 3
 
@@ -140,7 +142,8 @@ class Driver:
             state = witness.state(self.z)
             if not scene.holds(done, state):
                 found.append(f"exits with 0, but the zone is {state}, and says {done.out!r}")
-        if "Traceback" in done.err or "internal error" in done.err:
+        # The interpreter that cannot even find its modules says so in its own way; nothing of ours has run then.
+        if ("Traceback" in done.err or "internal error" in done.err) and _NO_INTERPRETER not in done.err:
             found.append(f"a traceback: {done.err[-500:]}")
         return found + _patiently(lambda: witness.lies(self.z))
 

@@ -24,13 +24,14 @@ class NotAttachedError(RuntimeError):
     """strace could not attach, since the process had ended."""
 
 
-def words(log: Path, point: Point | None, *, follow: bool) -> list[str]:
-    """The command line of strace, without what is to be traced."""
+def words(log: Path, point: Point | None, *, follow: bool, programs: bool = True) -> list[str]:
+    """The command line of strace, without what is to be traced; not `programs` leaves alone what is executed."""
     calls = ",".join(NAMES) if point is None else point.call
     inject = ["-e", f"inject={point.expression}"] if point else []
     return [
         "strace",
         *(["-f"] if follow else []),
+        *([] if programs else ["--detach-on=execve"]),
         "-o",
         str(log),
         "-s",
@@ -43,8 +44,11 @@ def words(log: Path, point: Point | None, *, follow: bool) -> list[str]:
 
 @contextmanager
 def attached(pids: Sequence[int], log: Path, point: Point | None, *, follow: bool) -> Iterator[None]:
-    """Trace the processes `pids` within the block; with `follow` their children to come as well."""
-    argv = [*words(log, point, follow=follow), *(word for pid in pids for word in ("-p", str(pid)))]
+    """Trace the processes `pids` within the block; with `follow` their children to come, up to a program of theirs."""
+    argv = [
+        *words(log, point, follow=follow, programs=False),
+        *(word for pid in pids for word in ("-p", str(pid))),
+    ]
     said = log.with_suffix(".said")
     with said.open("wb") as stderr:
         tracer = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
