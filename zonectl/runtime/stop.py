@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from zonectl.cgroups.tree import Tree
 from zonectl.errors import StoreError, SyscallError, ZonectlError
 from zonectl.kernel import proc, process
+from zonectl.model.config import Restart
 from zonectl.model.instance import zone_cgroup
 from zonectl.model.signals import signal_number
 from zonectl.runtime import zones
@@ -56,11 +57,18 @@ def stop(context: Context, name: str, *, timeout_s: float | None = None) -> None
 
 
 def _call_off(context: Context, name: str) -> bool:
-    """Whether the zone has ended and zoned was to start it again, or to think about it: now it will not."""
+    """Whether the zone has ended and zoned was to start it again, or to think about it: now it will not.
+
+    Where its policy is never to start it again there is nothing to call off, whether or not zoned has seen its end.
+    """
     found = status(context, name)
     if found.record is None or found.live is not None or restarts.load(context.paths, name) is None:
         return False
-    unsettled = records.load_live(context.paths, name) is not None
+    if _policy(context, name) is Restart.NO:
+        return False
+    live = records.load_live(context.paths, name)
+    # A note from before a reboot tells of no end that zoned could think about.
+    unsettled = live is not None and live.boot_id == proc.boot_id()
     if not unsettled and (found.last is None or found.last.by_user):
         return False  # zoned has yet to see that this end was wanted
     if unsettled:
@@ -70,6 +78,14 @@ def _call_off(context: Context, name: str) -> bool:
         records.save_last(context.paths, name, replace(found.last, by_user=True))
     restarts.remove(context.paths, name)
     return True
+
+
+def _policy(context: Context, name: str) -> Restart:
+    """When zoned starts the zone again: never, where its zone file cannot be read."""
+    try:
+        return zones.load_config(context, name).restart
+    except ZonectlError:
+        return Restart.NO
 
 
 def kill(context: Context, name: str, number: int) -> None:

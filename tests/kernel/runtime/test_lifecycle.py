@@ -23,7 +23,7 @@ from zonectl.runtime.settle import finish, recover, settle, survivors
 from zonectl.runtime.start import ready, start
 from zonectl.runtime.status import require, status, statuses
 from zonectl.runtime.stop import kill, stop
-from zonectl.store import records
+from zonectl.store import records, restarts
 
 pytestmark = pytest.mark.requires(*REQUIRED)
 
@@ -437,6 +437,42 @@ def test_a_note_of_another_process_says_installed(world: World, what: str) -> No
     assert world.live().pid not in {live.pid, os.getpid()}
     assert world.group(record).exists()
     os.waitpid(live.pid, 0)
+
+
+@pytest.mark.parametrize("watched", [False, True], ids=["zoned has seen it", "zoned has yet to see it"])
+@pytest.mark.parametrize("what", ["ended", "boot"])
+@pytest.mark.fault(
+    "stop of a zone that has ended, or whose note is from before a reboot, as zoned is about to settle it",
+    "`cannot stop: the zone is installed`, whether or not zoned came first; a pending restart is called off",
+)
+def test_a_stop_says_the_same_before_and_after_zoned_has_settled(
+    world: World, what: str, *, watched: bool
+) -> None:
+    world.started()
+    live = world.live()
+    os.kill(live.pid, signal.SIGKILL)
+    os.waitpid(live.pid, 0)
+    if what == "boot":
+        stale = replace(live, pid=os.getpid(), boot_id="00000000-0000-0000-0000-000000000000")
+        records.save_live(world.context.paths, "web", stale)
+    if watched:
+        restarts.save(world.context.paths, "web", restarts.Note(boot_id=proc.boot_id()))
+    with pytest.raises(StateError):
+        stop(world.context, "web")
+    start(world.context, "web")
+    stop(world.context, "web")
+
+
+def test_a_stop_calls_off_a_restart_that_zoned_thinks_about(world: World) -> None:
+    world.started(extra='restart = "always"')
+    live = world.live()
+    os.kill(live.pid, signal.SIGKILL)
+    os.waitpid(live.pid, 0)
+    restarts.save(world.context.paths, "web", restarts.Note(boot_id=proc.boot_id()))
+    stop(world.context, "web")
+    assert restarts.load(world.context.paths, "web") is None
+    with pytest.raises(StateError):
+        stop(world.context, "web")
 
 
 def test_a_second_create_of_the_same_folder_does_not_touch_the_first(world: World) -> None:
