@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zonectl.config import texts
+from zonectl.config.budget_fields import BUDGET
 from zonectl.config.kinds import Boolean, Choice, Setting
 from zonectl.config.network_fields import NETWORK
 from zonectl.config.paths import HostPath, WorkFolder, ZonePath
@@ -328,6 +329,11 @@ ZONE = Table(
             text="Limits of each process (getrlimit(2)); `[resources]` limits the zone.",
         ),
         Field(key="process", kind=PROCESS, text="What the zone's processes start with."),
+        Field(
+            key="budget",
+            kind=BUDGET,
+            text="What isolation may cost: `zonectl bench ZONE --check` fails when that is certainly exceeded.",
+        ),
     ),
 )
 """A whole zone file."""

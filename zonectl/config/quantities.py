@@ -14,6 +14,7 @@ MOST_BYTES = 2**63 - 1
 _AMOUNT = r"[0-9]{1,19}(\.[0-9]{1,9})? ?"
 _SIZE = rf"^{_AMOUNT}(B|[kKMGTP]B|[KMGTP]iB)?$"
 _DURATION = rf"{_AMOUNT}(ms|s|min|m|h|d)$"
+_PERCENT = r"[0-9]{1,5}(\.[0-9]{1,3})? ?%"
 _MICROSECONDS = 1_000_000
 _EXAMPLE = 'a duration such as "10s"'
 
@@ -100,6 +101,24 @@ class Period(NamedTuple):
     def schema(self) -> Schema:
         """A text."""
         return {"type": "string", "pattern": f"^{_DURATION}"}
+
+
+class Percent:
+    """A share in per cent, as a text with its sign, in thousandths at most. Read to a float: 3.0 for "3%"."""
+
+    __slots__ = ()
+    label = "a percentage"
+
+    def read(self, value: object) -> object:
+        """The per cent."""
+        text = visible(string(value, 'a percentage such as "3%"'))
+        if not re.fullmatch(_PERCENT, text):
+            raise Refused(f"{shown(text)} is not a percentage: up to 99999.999, and the sign, such as 3%")
+        return float(text.rstrip(" %"))
+
+    def schema(self) -> Schema:
+        """A text."""
+        return {"type": "string", "pattern": f"^{_PERCENT}$"}
 
 
 class FileMode:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from zonectl.config.fields import ZONE
 from zonectl.config.kinds import Choice
 from zonectl.config.process_fields import ResourceLimit
-from zonectl.config.quantities import Duration, FileMode, Period, Size
+from zonectl.config.quantities import Duration, FileMode, Percent, Period, Size
 from zonectl.config.tables import Field, Kind, ListOf, MapOf, Table, Tables
 from zonectl.model.limits import Limit
 from zonectl.model.units import format_duration, format_size
@@ -58,6 +58,8 @@ def _scalar_text(kind: Kind, value: object) -> str:
             return _quoted(format_duration(value))
         case Period(), int():
             return _quoted(f"{value // 1000}.{value % 1000:03}".rstrip("0").rstrip(".") + "ms")
+        case Percent(), float():
+            return _quoted(f"{value:.3f}".rstrip("0").rstrip(".") + "%")
         case FileMode(), int():
             return _quoted(f"{value:04o}")
         case ResourceLimit(), Limit():

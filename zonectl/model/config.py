@@ -237,6 +237,29 @@ class ProcessConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetConfig:
+    """`[budget]`: what isolation may cost at most. Nothing but `zonectl bench --check` looks at it; None is no budget.
+
+    Of workloads and their groups it is what they may take more than on bare metal; of verbs, how long they may take.
+    """
+
+    cpu_percent: float | None = None
+    memory_percent: float | None = None
+    syscalls_percent: float | None = None
+    processes_percent: float | None = None
+    files_percent: float | None = None
+    network_percent: float | None = None
+    composite_percent: float | None = None
+    workload_percent: tuple[tuple[str, float], ...] = ()
+    create_us: int | None = None
+    start_us: int | None = None
+    run_us: int | None = None
+    exec_us: int | None = None
+    stop_us: int | None = None
+    delete_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneConfig:
     """A whole zone file."""
 
@@ -263,6 +286,7 @@ class ZoneConfig:
     security: SecurityConfig = field(default_factory=SecurityConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     process: ProcessConfig = field(default_factory=ProcessConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
 
     @property
     def granted(self) -> Grant:

@@ -12,7 +12,7 @@ from zonectl.config.fields import ZONE
 from zonectl.config.kinds import Boolean, Choice, Number, Setting, Text, Whole
 from zonectl.config.paths import HostPath, WorkFolder, ZonePath
 from zonectl.config.process_fields import ResourceLimit, Umask
-from zonectl.config.quantities import Duration, FileMode, Period, Size
+from zonectl.config.quantities import Duration, FileMode, Percent, Period, Size
 from zonectl.config.seccomp_fields import ProfilePath
 from zonectl.config.tables import Field, Kind, ListOf, MapOf, Table, Tables
 from zonectl.config.texts import CPU_LIST, STOP_SIGNAL, USER
@@ -84,6 +84,8 @@ def _number(kind: Kind) -> st.SearchStrategy[Any]:
             return st.integers(-(2**63), 2**63 - 1).map(str) | shown_text
         case Number():
             return st.floats(kind.least, kind.most)
+        case Percent():
+            return st.integers(0, 99_999_999).map(lambda thousandths: thousandths / 1000)
     return _quantity(kind)
 
 
@@ -264,6 +266,7 @@ def configs(draw: st.DrawFn) -> ZoneConfig:
         ),
         limits=_inner("limits").model(**draw(part(_inner("limits")))),
         process=_inner("process").model(**draw(part(_inner("process")))),
+        budget=_inner("budget").model(**draw(part(_inner("budget")))),
         security=_inner("security").model(
             **draw(part(_inner("security"), "capabilities")), capabilities=draw(capability_words)
         ),
