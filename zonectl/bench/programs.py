@@ -183,4 +183,15 @@ WITNESSES: Final = (
         stresses="fio: 4 MiB of a file on the root read and written at random, by 4 KiB",
         operation="run",
     ),
+    Workload(
+        facts=WorkloadFacts(
+            name="iperf3",
+            group="witness",
+            stresses="iperf3: 64 MiB sent by TCP to its own server on the host",
+            operation="run",
+        ),
+        asks="iperf",
+        extent=Extent.FULL,
+        needs=Need.SERVER,
+    ),
 )

@@ -193,6 +193,31 @@ def test_the_server_echoes_and_hangs_up_on_nonsense(server: str) -> None:
         assert nonsense.recv(10) == b""
 
 
+def iperf_port(server: str) -> int:
+    address, port = server.split(":")
+    with socket.create_connection((address, int(port)), TIMEOUT_S) as asking:
+        assert asking.recv(1) == b"z"
+        asking.sendall(b"i")
+        return int.from_bytes(asking.recv(2, socket.MSG_WAITALL), "big")
+
+
+@pytest.mark.requires("program:iperf3")
+def test_the_server_has_one_of_iperf3_beside_it_which_ends_with_it(probe_program: str) -> None:
+    with subprocess.Popen(
+        [probe_program, "echo", "127.0.0.1", "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as serving:
+        assert serving.stdin
+        assert serving.stdout
+        server = serving.stdout.readline().decode("ascii").strip()
+        port = iperf_port(server)
+        assert iperf_port(server) == port, "the same one"
+        socket.create_connection(("127.0.0.1", port), TIMEOUT_S).close()
+        serving.stdin.close()
+        assert serving.wait(TIMEOUT_S) == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
+
+
 @pytest.mark.parametrize(
     "words", [["127.0.0.1", ""], ["127.0.0.1", "65536"], ["127.0.0.1", "x"], ["localhost", "1"], ["::1", "0"]]
 )
@@ -311,7 +336,12 @@ def test_what_is_wrong_about_a_place(probe_program: str, request_line: str, reas
 
 
 @pytest.mark.requires(
-    "program:sysbench", "program:fio", "program:stress-ng", "debian_python:sqlite3", "program:cc"
+    "program:sysbench",
+    "program:fio",
+    "program:iperf3",
+    "program:stress-ng",
+    "debian_python:sqlite3",
+    "program:cc",
 )
 def test_all_of_the_catalogue_can_be_measured_here(probe_program: str, tmp_path: Path, server: str) -> None:
     for name in ("root", "bind"):

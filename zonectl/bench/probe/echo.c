@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "iperf.h"
 #include "probe.h"
 
 enum { MOST_CONNECTIONS = 1024, BACKLOG = 512, EVENTS = 64, TRIES = 16 };
@@ -31,6 +32,7 @@ static char buffer[256 * KIB];
 static int events;
 static int listener;
 static int datagrams;
+static struct sockaddr_in here;
 
 static void watch(int descriptor)
 {
@@ -119,6 +121,17 @@ static void welcome(void)
         hang_up(connection);
 }
 
+/* And watches what iperf3 says, or it would stop when nobody reads that. */
+static void tell_iperf(int connection)
+{
+    bool known = iperf_output() >= 0;
+    in_port_t port = htons(iperf_port(here.sin_addr));
+
+    if (!known && iperf_output() >= 0)
+        watch(iperf_output());
+    (void)!send(connection, &port, sizeof port, MSG_NOSIGNAL);
+}
+
 /* What came, without the byte that says what the connection is for. False: it is for nothing that is known. */
 static bool use(int connection, const char *bytes, size_t count)
 {
@@ -129,6 +142,8 @@ static bool use(int connection, const char *bytes, size_t count)
     connections[connection].bytes += count;
     if (connections[connection].use == ECHO)
         return count == 0 || send(connection, bytes, count, MSG_NOSIGNAL) == (ssize_t)count;
+    if (connections[connection].use == IPERF)
+        tell_iperf(connection);
     return connections[connection].use == SINK;
 }
 
@@ -165,6 +180,8 @@ static bool handle(int descriptor)
         welcome();
     else if (descriptor == datagrams)
         return_datagram();
+    else if (descriptor == iperf_output())
+        read_iperf();
     else if (descriptor == STDIN_FILENO)
         return read(STDIN_FILENO, buffer, sizeof buffer) > 0;
     else
@@ -188,7 +205,6 @@ static void work(void)
 /* Says where it listens, and serves until its standard input, a pipe, ends. */
 int serve_echo(const char *address, const char *port)
 {
-    struct sockaddr_in here;
     char text[INET_ADDRSTRLEN];
 
     if (!parse_address(address, port, &here)) {
@@ -206,5 +222,6 @@ int serve_echo(const char *address, const char *port)
     inet_ntop(AF_INET, &here.sin_addr, text, sizeof text);
     dprintf(STDOUT_FILENO, "%s:%u\n", text, ntohs(here.sin_port));
     work();
+    end_iperf();
     return 0;
 }

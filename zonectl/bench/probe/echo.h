@@ -5,6 +5,7 @@
 enum {
     ECHO = 'e', /* every byte comes back */
     SINK = 's', /* nothing comes back but, after the last one, their number: 8 bytes, most significant first */
+    IPERF = 'i', /* the port of iperf3's server comes back, most significant byte first; 0: there is none */
     GREETING = 'z',
 };
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +16,7 @@
 
 #include "echo.h"
 #include "probe.h"
+#include "spawn.h"
 
 enum { TCP_PATIENCE_S = 20, UDP_PATIENCE_S = 1, UDP_TRIES = 3, CHUNK_BYTES = 64 * KIB };
 
@@ -220,5 +222,46 @@ const char *run_udp(const struct request *request, uint64_t *nanoseconds)
     else
         reason = exchange_all(descriptor, request->loops, nanoseconds);
     close(descriptor);
+    return reason;
+}
+
+/* ------------------------------------------------------------------------------------------------------- iperf3 */
+
+static const char *ask_for_iperf(const struct request *request, in_port_t *port)
+{
+    int connection;
+    const char *reason = dial_for(IPERF, request, &connection);
+
+    if (reason)
+        return reason;
+    if (recv(connection, port, sizeof *port, MSG_WAITALL) != sizeof *port)
+        reason = no("the server does not answer");
+    close(connection);
+    return reason || *port ? reason : no("there is no iperf3 on the host");
+}
+
+/* One operation: iperf3 run to its end, with 64 MiB to send to its server. */
+const char *run_iperf(const struct request *request, uint64_t *nanoseconds)
+{
+    char address[INET_ADDRSTRLEN];
+    char number[8];
+    struct program program = {.argv = {(char *)"/usr/bin/iperf3", (char *)"-c", address, (char *)"-p", number,
+                                       (char *)"-n", (char *)"64M"},
+                              .input = -1,
+                              .output = -1};
+    struct sockaddr_in server;
+    in_port_t port;
+    const char *reason = parse_server(request, &server);
+
+    if (!reason)
+        reason = ask_for_iperf(request, &port);
+    if (reason)
+        return reason;
+    inet_ntop(AF_INET, &server.sin_addr, address, sizeof address);
+    snprintf(number, sizeof number, "%u", ntohs(port));
+    reason = open_streams(&program, "", 0);
+    if (!reason)
+        reason = run_all(&program, -1, request->loops, nanoseconds);
+    close_streams(&program);
     return reason;
 }

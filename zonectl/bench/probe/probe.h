@@ -85,6 +85,7 @@ const char *run_tcp(const struct request *request, uint64_t *nanoseconds);
 const char *run_send(const struct request *request, uint64_t *nanoseconds);
 const char *run_connect(const struct request *request, uint64_t *nanoseconds);
 const char *run_udp(const struct request *request, uint64_t *nanoseconds);
+const char *run_iperf(const struct request *request, uint64_t *nanoseconds);
 
 /* spawn.c */
 const char *run_spawn(const struct request *request, uint64_t *nanoseconds);

@@ -16,14 +16,9 @@
 
 #include "probe.h"
 #include "scratch.h"
+#include "spawn.h"
 
-enum { MOST_ARGUMENTS = 64, SAID_BYTES = 4 * KIB };
-
-struct program {
-    char *argv[MOST_ARGUMENTS + 1];
-    int input;
-    int output;
-};
+enum { SAID_BYTES = 4 * KIB };
 
 /* ------------------------------------------------------------------------------------------------------- request */
 
@@ -70,16 +65,21 @@ static const char *parse_argv(char *text, char **argv)
     return argv[0][0] == '/' ? NULL : no("the program must be an absolute path, not \"%.64s\"", argv[0]);
 }
 
-static const char *make_input(char *text, int *input)
+const char *open_streams(struct program *program, const char *input, size_t length)
 {
-    ssize_t length = text ? decode(text) : 0;
-
-    if (length < 0)
-        return no("the input is not encoded");
-    *input = memfd_create("input", MFD_CLOEXEC);
-    if (*input < 0)
+    program->input = memfd_create("input", MFD_CLOEXEC);
+    program->output = memfd_create("output", MFD_CLOEXEC);
+    if (program->input < 0 || program->output < 0)
         return failed("memfd_create", "");
-    return write(*input, text, (size_t)length) == length ? NULL : failed("write", "input");
+    return write(program->input, input, length) == (ssize_t)length ? NULL : failed("write", "input");
+}
+
+void close_streams(const struct program *program)
+{
+    if (program->input >= 0)
+        close(program->input);
+    if (program->output >= 0)
+        close(program->output);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- run */
@@ -146,7 +146,7 @@ static const char *run_once(const struct program *program, int folder)
     return error ? failed("execve", program->argv[0]) : ended(program, status);
 }
 
-static const char *run_all(const struct program *program, int folder, uint64_t count, uint64_t *nanoseconds)
+const char *run_all(const struct program *program, int folder, uint64_t count, uint64_t *nanoseconds)
 {
     uint64_t begin = now();
 
@@ -162,20 +162,19 @@ static const char *run_all(const struct program *program, int folder, uint64_t c
 
 static const char *prepare(const struct request *request, struct program *program, struct scratch *scratch)
 {
-    const char *reason;
     char *argv = (char *)setting(request, "argv");
+    char *input = (char *)setting(request, "stdin");
+    const char *reason = argv ? parse_argv(argv, program->argv) : no("a program must be told");
+    ssize_t length = input ? decode(input) : 0;
 
-    if (!argv)
-        return no("a program must be told");
-    reason = parse_argv(argv, program->argv);
-    if (!reason)
-        reason = make_input((char *)setting(request, "stdin"), &program->input);
     if (reason)
         return reason;
-    program->output = memfd_create("output", MFD_CLOEXEC);
-    if (program->output < 0)
-        return failed("memfd_create", "");
-    return setting(request, "folder") ? make_scratch(setting(request, "folder"), scratch) : NULL;
+    if (length < 0)
+        return no("the input is not encoded");
+    reason = open_streams(program, input, (size_t)length);
+    if (reason || !setting(request, "folder"))
+        return reason;
+    return make_scratch(setting(request, "folder"), scratch);
 }
 
 /* One operation: the program run to its end, which must be a good one. */
@@ -188,9 +187,6 @@ const char *run_spawn(const struct request *request, uint64_t *nanoseconds)
     if (!reason)
         reason = run_all(&program, scratch.folder, request->loops, nanoseconds);
     remove_scratch(&scratch);
-    if (program.input >= 0)
-        close(program.input);
-    if (program.output >= 0)
-        close(program.output);
+    close_streams(&program);
     return reason;
 }

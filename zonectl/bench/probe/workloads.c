@@ -31,6 +31,7 @@ const struct workload workloads[] = {
     {.name = "send", .run = run_send, KEYS("server")},
     {.name = "connect", .run = run_connect, KEYS("server")},
     {.name = "udp", .run = run_udp, KEYS("server")},
+    {.name = "iperf", .run = run_iperf, KEYS("server")},
     {.name = "spawn", .run = run_spawn, KEYS("argv", "stdin", "folder")},
     {.name = NULL},
 };
