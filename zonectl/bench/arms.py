@@ -10,10 +10,10 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from zonectl.bench import pipes, site
+from zonectl.bench.durable import durable
 from zonectl.bench.hosted import Hosted, Pipes, groups, hosted
 from zonectl.bench.results import ArmFacts, Kind
 from zonectl.bench.runner import Place
-from zonectl.model.config import NetworkMode
 from zonectl.runtime.run import running
 
 if TYPE_CHECKING:
@@ -80,12 +80,11 @@ class ZoneArm:
     def start(self) -> Iterator[Runner]:
         """A probe in a new zone; raises as `runtime.run.running`."""
         here = self._here
-        reached = here.server if here.config.network.mode is not NetworkMode.NONE else None
         with ExitStack() as held:
             streams = Pipes(held)
-            held.enter_context(running(here.context, here.config, streams))
+            held.enter_context(running(here.context, here.config, streams, reshape=durable))
             streams.let_go()
-            place = Place(root_folder=site.INSIDE, bind_folder=site.BIND_INSIDE, server=reached)
+            place = Place(root_folder=site.INSIDE, bind_folder=site.BIND_INSIDE, server=here.server)
             yield pipes.connect(streams.requests, streams.answers, place=place)
 
 

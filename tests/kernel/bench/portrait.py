@@ -39,6 +39,7 @@ class Portrait:
     seccomp: str
     capabilities: str
     # What must be the same everywhere:
+    syncs: bool
     no_new_privs: str
     processor: str
     umask: str
@@ -81,6 +82,7 @@ def portray(pid: int) -> Portrait:
         locked="mnt" in separate and not _unmounts(pid, with_ids="user" in separate),
         seccomp=status["Seccomp"],
         capabilities=_capabilities(status),
+        syncs=root is None or "volatile" not in root.super_options,
         no_new_privs=status["NoNewPrivs"],
         processor=status["Cpus_allowed_list"],
         umask=status["Umask"],

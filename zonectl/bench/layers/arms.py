@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zonectl.bench import pipes, site
+from zonectl.bench.durable import durable
 from zonectl.bench.hosted import Pipes
 from zonectl.bench.layers import thinning
 from zonectl.bench.layers.catalogue import HOST
@@ -74,7 +75,7 @@ class _Shaping:
         self.outside = ""
 
     def reshape(self, plan: ZonePlan) -> ZonePlan:
-        thinned = self._rung.reshape(plan)
+        thinned = self._rung.reshape(durable(plan))
         if self._rung.layer is not HOST:
             return thinned
         self.outside = thinning.copy_of_root(plan)
