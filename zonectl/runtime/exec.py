@@ -2,7 +2,8 @@
 
     worker                      helper                          program
       clone, into init's group ▶
-                                joins the zone (entering.enter)
+      its rank
+      RANKED ─────────────────▶ joins the zone (entering.enter)
                                 clone, as the worker's child ───▶
                        ◀──────── BORN (its pidfd)
                                 exits                           streams or pty, user
@@ -134,6 +135,7 @@ def _join(
     if pid == 0:
         _be_helper(joining, init, theirs)
     theirs.close()
+    _rank(joining.rank, pid, helper=helper, channel=ours)
     # It waits for nobody, and what it says is kept.
     ended = process.wait_pidfd(helper)
     os.close(helper)
@@ -143,6 +145,16 @@ def _join(
         raise failure(message)
     pidfd, fds = _introductions(ours, held)
     return pidfd, ours, fds[0] if fds else None
+
+
+def _rank(rank: Rank, pid: int, *, helper: int, channel: Channel) -> None:
+    """Give the helper, and so the program, its rank, while it closes what it does not need."""
+    try:
+        ranks.apply(rank, pid)
+        channel.bid("RANKED")
+    except ZonectlError:
+        _end(helper)
+        raise
 
 
 def _introductions(channel: Channel, held: ExitStack) -> tuple[int, list[int]]:
@@ -199,7 +211,7 @@ def _help(joining: _Joining, init: int, channel: Channel) -> int:
     attributes.set_dumpable(False)
     program.connect(joining.streams)
     process.close_all_but((0, 1, 2, init, channel.fileno()))
-    ranks.apply(joining.rank, 0)
+    channel.expect("RANKED")
     restrictions.begin_keyring()
     entering.enter(init, pid=joining.live.pid)
     pid, pidfd = process.clone(0, sibling=True)
