@@ -73,7 +73,8 @@ def fill(folder: Path) -> None:
 @pytest.mark.requires("loop", "program:mke2fs")
 @pytest.mark.fault(
     "the disk of the state root is full",
-    "create is refused in words and leaves nothing; what runs is listed, entered and stopped; delete works",
+    "create and start are refused in words with nothing changed; what runs is listed, entered and stopped; "
+    "delete works",
 )
 def test_a_full_disk(z: Zonectl) -> None:
     with disk(z) as root:
@@ -89,12 +90,45 @@ def test_a_full_disk(z: Zonectl) -> None:
         assert z.exec("web", "echo", "here").out == "here\n"
         z("stop", "-t", "0", "web")
         assert z.state("web") == "installed"
-        done = z("start", "web", code=None)
-        assert z.state("web") == ("running" if done.code == 0 else "installed"), done.err
+        before = everything(root / "zones")
+        for verb in ("start", "ready"):
+            done = z(verb, "web", code=1)
+            assert done.err.startswith("zonectl: web: cannot write to ")
+            assert "No space left on device" in done.err
+            assert done.err.count("\n") <= 2, done.err
+        assert z.state("web") == "installed"
+        assert everything(root / "zones") == before
         z("delete", "-f", "idle")
         assert set(z.list()) == {"web"}
         z("delete", "-f", "web")
         assert z.list() == {}
+
+
+@pytest.mark.requires("loop", "program:mke2fs")
+@pytest.mark.fault(
+    "a run on a full disk, then on one that is read-only",
+    "125, in words, before anything is made; the same run works once there is room",
+)
+def test_a_run_without_room(z: Zonectl) -> None:
+    with disk(z) as root:
+        assert z.run("echo", "here").out == "here\n"
+        before = everything(root)
+        fill(root)
+        _refused(z, "No space left on device")
+        (root / "filler").unlink()
+        run("mount", "-o", "remount,ro", str(root))
+        _refused(z, "Read-only file system")
+        run("mount", "-o", "remount,rw", str(root))
+        assert everything(root) == before
+        assert z.run("echo", "here").out == "here\n"
+
+
+def _refused(z: Zonectl, words: str) -> None:
+    done = z.run("echo", "here", code=125)
+    assert done.out == ""
+    assert words in done.err
+    assert done.err.count("\n") <= 2, done.err
+    assert z.list() == {}
 
 
 @pytest.mark.requires("loop", "program:mke2fs")

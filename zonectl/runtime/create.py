@@ -15,7 +15,7 @@ from zonectl.planning import warnings
 from zonectl.runtime import filters, roots, zones
 from zonectl.runtime.remains import discard, discard_installed, is_unborn
 from zonectl.runtime.undo import Undo
-from zonectl.store import documents, idranges, leases, records
+from zonectl.store import documents, idranges, leases, records, room
 
 if TYPE_CHECKING:
     from zonectl.model.config import ZoneConfig
@@ -36,6 +36,7 @@ def create(context: Context, config: ZoneConfig, text: str) -> ZoneRecord:
 
     """
     context.paths.ensure()
+    room.require(context.paths.run_dir, context.paths.root)
     refused_or_warned = warnings(config, context.facts)
     name = config.name
     with zones.locked(context, name, "create", known=False):

@@ -19,7 +19,7 @@ from zonectl.runtime.remains import discard, teardown_when_last
 from zonectl.runtime.settle import sweep
 from zonectl.runtime.undo import Undo
 from zonectl.runtime.zones import Zone
-from zonectl.store import documents, records
+from zonectl.store import documents, records, room
 from zonectl.store.locks import lock
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def running(
     With `reshape` it may be weaker than its file says, and is for programs of zonectl's own alone then.
     """
     context.paths.ensure()
+    room.require(context.paths.run_dir, context.paths.root)
     record = replace(begin(config, ephemeral=True), warnings=warnings(config, context.facts))
     name = zones.derived_name(config.name, record.id)
     record = replace(record, name=name)

@@ -17,7 +17,7 @@ from zonectl.runtime.launch import launch, open_reaper, see_executed
 from zonectl.runtime.settle import settle
 from zonectl.runtime.status import open_init, require
 from zonectl.runtime.undo import Undo
-from zonectl.store import documents, records
+from zonectl.store import records, room
 
 if TYPE_CHECKING:
     from zonectl.runtime.context import Context
@@ -64,9 +64,10 @@ def _bring_up(context: Context, zone: Zone, *, parked: bool, writable: bool = Fa
     if context.warden is None:
         raise _unwatched(zone)
     settle(context, zone.record)
+    room.require(context.paths.run_dir)
     if not zone.config.root.readonly:
         # The kernel's word for an upper layer that cannot be written to is EINVAL, and comes late.
-        documents.require_writable(context.paths.zone_dir(zone.record.name))
+        room.require(context.paths.zone_dir(zone.record.name))
     plan = zones.plan_of(context, zone)
     zones.make_run_dir(context, zone.record.name)
     with Undo() as undo, ExitStack() as held:

@@ -181,21 +181,6 @@ def sync_folder(path: str) -> None:
         raise _failure("sync", path, error) from error
 
 
-def require_writable(folder: str) -> None:
-    """See that the folder's file system is not read-only, before anything is done that would fail half-way.
-
-    Raises:
-        StoreError: it is, or it cannot be asked.
-
-    """
-    try:
-        if not os.statvfs(folder).f_flag & os.ST_RDONLY:
-            return
-    except OSError as error:
-        raise _failure("use", folder, error) from error
-    raise _failure("write to", folder, OSError(errno.EROFS, os.strerror(errno.EROFS)))
-
-
 def leftovers(folder: str) -> list[str]:
     """The paths of temporary files and folders in `folder` whose process is gone."""
     try:
