@@ -76,6 +76,7 @@ VERBS: dict[str, Verb] = {
     "logs": Verb(_LOOK, "show what a zone has written", reads=True),
     "wait": Verb(_LOOK, "wait until a zone has ended", reads=True),
     "doctor": Verb(_HOST, "try what zones need of this host, and name the remedies"),
+    "bench": Verb(_HOST, "measure what isolation costs, against bare metal"),
     "gc": Verb(_HOST, "remove what killed commands have left", privileged=True),
     "help": Verb(_HOST, "explain a verb"),
     "completion": Verb(_HOST, "print a script that completes commands in a shell"),

@@ -76,6 +76,8 @@ def _options(name: str) -> list[str]:
 def _others(name: str) -> str:
     if name == "image":
         return _ACTIONS
+    if name == "bench":
+        return f"{_ZONES} list compare"
     if name == "help":
         return " ".join(catalog.VERBS)
     return "" if name in _NO_ZONES else _ZONES

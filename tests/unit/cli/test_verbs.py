@@ -345,3 +345,13 @@ def test_show_of_a_damaged_zone(run: Callable[..., Outcome], tmp_path: Path) -> 
 def test_nothing_is_printed_twice(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["schema"]) == 0
     assert capsys.readouterr().out == config.schema_text()
+
+
+def test_only_root_may_measure_and_everybody_may_list(
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    outcome = run("bench", "--workload", "getpid")
+    assert outcome.status == 1
+    assert outcome.err.splitlines()[0] == "zonectl: must be root to bench"
+    assert run("bench", "list").out.splitlines()[0].split() == ["NAME", "GROUP", "STRESSES"]

@@ -10,8 +10,8 @@ from zonectl.cli import catalog
 from zonectl.daemon import verbs
 from zonectl.model.instance import DEFAULT_ROOT, DEFAULT_RUN
 
-IN_PLACE = {"verify", "schema", "plan", "help", "completion", "seccomp", "learn"}
-"""Need no warmth; learning takes a hundred runs in one process, which is warm after the first."""
+IN_PLACE = {"verify", "schema", "plan", "help", "completion", "seccomp", "learn", "bench"}
+"""Need no warmth; learning and measuring take a hundred runs in one process, which is warm after the first."""
 
 
 def test_every_verb_has_its_place() -> None:

@@ -1,0 +1,144 @@
+"""One run of the benchmark: what is asked for, measured on this host, as `results.Run`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from zonectl.bench import arms, disturbances, machine, sampling, serving, site
+from zonectl.bench.probe import build
+from zonectl.bench.results import Run
+from zonectl.bench.sampling import Effort
+from zonectl.errors import UsageError
+from zonectl.runtime.remains import teardown_when_last
+from zonectl.security.steps import parse_cpus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from zonectl.bench.runner import Arm
+    from zonectl.bench.sampling import Progress
+    from zonectl.bench.site import Site
+    from zonectl.bench.workloads import Workload
+    from zonectl.model.config import ZoneConfig
+    from zonectl.runtime.context import Context
+
+DEFAULT_NAME: Final = "default"
+DEFAULT_ZONE: Final = f"""\
+name = "{DEFAULT_NAME}"
+
+[root]
+host = true
+"""
+"""What is measured where no zone is named: everything but the root is as it is by default."""
+
+PROGRAMS: Final = ("cc",)
+"""Whose versions belong to a run."""
+
+FULL: Final = Effort(rounds=20, young=5, sample_s=0.02)
+QUICK: Final = Effort(rounds=8, young=4, sample_s=0.005, deadline_s=80.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is to be measured: the zone of `config`, whose file has the text `text` and is called `name`."""
+
+    config: ZoneConfig
+    name: str = DEFAULT_NAME
+    text: str = DEFAULT_ZONE
+    workloads: tuple[Workload, ...]
+    effort: Effort = field(default=FULL)
+    processor: int | None = None
+    plant_percent: float | None = None
+
+
+def measure(context: Context, wish: Wish, *, tell: Callable[[Progress], None]) -> Run:
+    """Measure it. After Ctrl-C, what has been measured until then is in the run.
+
+    Raises:
+        BenchError: there is no probe.
+        UsageError: the processor cannot be used.
+        ZonectlError: the reference cannot be measured; or as `runtime.run.running`.
+
+    """
+    processor = choose_processor(wish)
+    began, started_at = time.monotonic(), _now()
+    before = disturbances.read(processor)
+    site.clear(context)
+    with ExitStack() as held:
+        held.callback(teardown_when_last, context)
+        held.enter_context(_out_of_the_way(processor))
+        here = _settle(context, wish, processor=processor, held=held)
+        all_arms = _arms(here, wish)
+        measured = sampling.measure(all_arms, wish.workloads, wish.effort, tell=tell)
+    after = disturbances.read(processor)
+    return Run(
+        started_at=started_at,
+        duration_s=time.monotonic() - began,
+        complete=measured.complete,
+        zone=wish.name,
+        zone_file=wish.text,
+        processor=processor,
+        host=machine.host(context.paths.zones_dir, programs=PROGRAMS),
+        arms=tuple(arm.facts for arm in all_arms),
+        workloads=tuple(workload.facts for workload in wish.workloads),
+        series=measured.series,
+        missing=measured.missing,
+        warnings=disturbances.warnings(before, after, processor=processor),
+    )
+
+
+def choose_processor(wish: Wish) -> int:
+    """The wanted processor, or the last of those that this process and the zone may use: the first has interrupts.
+
+    Raises:
+        UsageError: it cannot be used by both.
+
+    """
+    usable = os.sched_getaffinity(0)
+    for listed in (wish.config.process.affinity, wish.config.resources.cpuset):
+        usable &= set(parse_cpus(listed)) if listed else usable
+    if not usable:
+        raise UsageError("the zone may use none of the processors that this process may use")
+    if wish.processor is None:
+        return max(usable)
+    if wish.processor not in usable:
+        there = ",".join(map(str, sorted(usable)))
+        raise UsageError(f"--processor: {wish.processor} cannot be used, only {there}")
+    return wish.processor
+
+
+def _settle(context: Context, wish: Wish, *, processor: int, held: ExitStack) -> Site:
+    """What all arms need, which goes with `held`."""
+    probe = build.probe(f"{context.paths.root}/bench")
+    standing = held.enter_context(site.standing(context, wish.config))
+    bind = site.make_folder(f"{standing.folder}/bind")
+    config = site.fitted(wish.config, probe=probe, bind=bind, processor=processor)
+    server = held.enter_context(serving.server(config, probe=probe, processor=processor))
+    return site.Site(
+        context=context, config=config, probe=probe, bind=bind, processor=processor, server=server
+    )
+
+
+def _arms(here: Site, wish: Wish) -> Sequence[Arm]:
+    last = arms.ZoneArm(here) if wish.plant_percent is None else arms.PlantedArm(here, wish.plant_percent)
+    return [arms.HostArm(here), arms.HostArm(here, arms.CONTROL), last]
+
+
+@contextmanager
+def _out_of_the_way(processor: int) -> Iterator[None]:
+    """Have this process on the other processors, if there are any."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, before - {processor} or before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

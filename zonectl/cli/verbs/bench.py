@@ -1,0 +1,250 @@
+"""bench: what isolation costs on this machine, measured against bare metal."""
+
+from __future__ import annotations
+
+import math
+from argparse import ArgumentTypeError
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Final
+
+from zonectl.cli import failure, sources, values
+from zonectl.cli.outputs import Output
+from zonectl.errors import UsageError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
+
+    from zonectl.bench.results import Run
+    from zonectl.bench.run import Wish
+    from zonectl.bench.sampling import Progress
+    from zonectl.cli.setting import Setting
+    from zonectl.model.config import ZoneConfig
+
+DESCRIPTION = """\
+Measure what isolation costs: the same program works on the host and in a zone by turns, on one processor, within the
+same limits, and takes the time itself. What is measured is a zone of its own, made after a zone file or a zone, or one
+with the host's programs and everything else by default; it is gone afterwards. Each loss has an interval of 95 %, and
+nothing is claimed that is not more than what bare metal differs from itself by.
+
+"bench list" lists the workloads, "bench compare" tells what has changed between two runs. A FILE "-" is standard
+output. Ctrl-C ends the run with what has been measured until then. docs/manual/bench.md tells how to read it.
+"""
+EXAMPLES = """\
+zonectl bench --quick
+zonectl bench --workload "system calls" --workload tcp-round-trip
+zonectl bench --json before.json ./web.toml
+zonectl bench compare before.json after.json
+zonectl bench list
+"""
+_LIST: Final = "list"
+_COMPARE: Final = "compare"
+_COMPARED: Final = 2
+_MOST_ROUNDS: Final = 10_000
+_MOST_PERCENT: Final = 1000.0
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Declare what the verb takes."""
+    parser.add_argument(
+        "-w",
+        "--workload",
+        metavar="NAME|GROUP",
+        action="append",
+        default=[],
+        type=values.text,
+        help="measure this workload, or those of this group; may be given again",
+    )
+    parser.add_argument("--rounds", metavar="N", type=_rounds, help="how many rounds (20; 8 with --quick)")
+    parser.add_argument("--quick", action="store_true", help="fewer, shorter samples: under two minutes")
+    parser.add_argument("--processor", metavar="N", type=values.count, help="measure on this one (the last)")
+    parser.add_argument(
+        "--plant",
+        metavar="PERCENT",
+        type=_percent,
+        help="measure bare metal with so much more work in the zone's place: it must be found",
+    )
+    parser.add_argument("--json", metavar="FILE", type=_output, help="write all samples as JSON")
+    sources.add_set(parser)
+    parser.add_argument(
+        "words",
+        metavar="ZONE|FILE",
+        nargs="*",
+        type=values.text,
+        help="a zone, or a zone file (it has a / or ends in .toml); or: list; or: compare OLD.json NEW.json",
+    )
+    parser.set_defaults(check=_check)
+
+
+def run(options: Namespace, setting: Setting) -> int:
+    """Measure, or list, or compare."""
+    match options.words[:1]:
+        case ["list"]:
+            _list()
+            return 0
+        case ["compare"]:
+            return _compare(options.words[1:])
+        case _:
+            setting.require_root("bench")
+            return _measure(options, setting)
+
+
+def _check(options: Namespace) -> None:
+    """See that the words and the options fit together."""
+    from zonectl.bench.workloads import named
+    from zonectl.model.names import ZONE_NAME
+
+    action, rest = (options.words or [""])[0], options.words[1:]
+    if action == _COMPARE and len(rest) != _COMPARED:
+        raise UsageError("bench: compare takes two files", hint="zonectl bench compare OLD.json NEW.json")
+    if action != _COMPARE and rest:
+        raise UsageError(f"bench: {rest[0]!r} is one argument too many")
+    if action in {_LIST, _COMPARE}:
+        given = [name for name in _OPTIONS if getattr(options, name)]
+        if given:
+            raise UsageError(f"bench: --{given[0]} is of no use for {action}")
+    elif action and not (sources.is_file(action) or ZONE_NAME.match(action)):
+        raise UsageError(f"bench: {action!r} is neither a file nor the name of a zone")
+    for word in options.workload:
+        named(word)
+    if sum(output.is_stdout for output in _outputs(options)) > 1:
+        raise UsageError("bench: only one FILE can be standard output")
+
+
+_OPTIONS: Final = ("workload", "rounds", "quick", "processor", "plant", "json", "set")
+"""What a run takes, and the other actions do not."""
+
+
+def _outputs(options: Namespace) -> list[Output]:
+    return [output for output in (options.json,) if output is not None]
+
+
+# ------------------------------------------------------------------------------------------------------- to measure
+
+
+def _measure(options: Namespace, setting: Setting) -> int:
+    from zonectl.bench.run import measure
+    from zonectl.cli.bar import Bar
+    from zonectl.cli.lesson import end_at_signals
+
+    wish = _wish(options, setting)
+    for output in _outputs(options):
+        output.require()
+    with ExitStack() as held:
+        end_at_signals(held)
+        bar = held.enter_context(closing(Bar()))
+
+        def tell(progress: Progress) -> None:
+            bar.show(progress.workload, progress.done, progress.left_s)
+
+        found = measure(setting.context(), wish, tell=tell)
+    _report(options, found)
+    return 0 if found.complete else failure.INTERRUPTED
+
+
+def _wish(options: Namespace, setting: Setting) -> Wish:
+    from dataclasses import replace
+
+    from zonectl.bench.run import FULL, QUICK, Wish
+    from zonectl.bench.workloads import Extent, chosen
+
+    effort = QUICK if options.quick else FULL
+    if options.rounds:
+        effort = replace(effort, rounds=options.rounds)
+    name, text, config = _zone(options, setting)
+    extent = Extent.QUICK if options.quick else Extent.FULL
+    return Wish(
+        config=config,
+        name=name,
+        text=text,
+        workloads=chosen(options.workload, extent=extent),
+        effort=effort,
+        processor=options.processor,
+        plant_percent=options.plant,
+    )
+
+
+def _zone(options: Namespace, setting: Setting) -> tuple[str, str, ZoneConfig]:
+    """What the zone that is measured is called, the text of its file, and what that says."""
+    import os
+
+    from zonectl import config
+    from zonectl.bench.run import DEFAULT_NAME, DEFAULT_ZONE
+    from zonectl.runtime import zones
+    from zonectl.store import documents
+
+    if not options.words:
+        name, text = DEFAULT_NAME, DEFAULT_ZONE
+        zone = config.parse(text, file="the default zone", folder=os.getcwd(), overrides=options.set)
+    elif sources.is_file(word := options.words[0]):
+        loaded = config.load(word, options.set)
+        name, text, zone = os.path.basename(word), loaded.text, loaded.config
+    else:
+        context, name = setting.context(), values.zone(word)
+        zones.load(context, name)
+        path = context.paths.zone_file(name)
+        text = documents.read_text(path) or ""
+        zone = config.parse(text, file=path, folder=context.paths.zone_dir(name), overrides=options.set)
+    return name, config.dumps(zone) if options.set else text, zone
+
+
+# --------------------------------------------------------------------------------------------------------- to report
+
+
+def _report(options: Namespace, found: Run) -> None:
+    from zonectl.bench.report import document
+
+    if options.json is not None:
+        options.json.write(document.dump(found))
+    if not any(output.is_stdout for output in _outputs(options)):
+        _print_table(found)
+
+
+def _print_table(found: Run) -> None:
+    import shutil
+    import sys
+
+    from zonectl.bench.report import terminal
+    from zonectl.cli.table import Style
+
+    columns = shutil.get_terminal_size().columns
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    print(terminal.table(found, width=columns, color=Style.of_output().colour, unicode=unicode), end="")
+
+
+def _list() -> None:
+    from zonectl.bench.workloads import CATALOGUE
+    from zonectl.cli import table
+    from zonectl.cli.table import Column
+
+    columns = (Column("name", "NAME"), Column("group", "GROUP"), Column("stresses", "STRESSES"))
+    rows = [(each.facts.name, each.facts.group, each.facts.stresses) for each in CATALOGUE]
+    print("\n".join(table.aligned(columns, rows)))
+
+
+def _compare(paths: Sequence[str]) -> int:
+    raise NotImplementedError(paths)
+
+
+# -------------------------------------------------------------------------------------------------- to read arguments
+
+
+def _output(text: str) -> Output:
+    return Output(values.text(text))
+
+
+def _rounds(text: str) -> int:
+    number = values.count(text)
+    if not 1 <= number <= _MOST_ROUNDS:
+        raise ArgumentTypeError(f"not from 1 to {_MOST_ROUNDS}: {text!r}")
+    return number
+
+
+def _percent(text: str) -> float:
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError as error:
+        raise ArgumentTypeError(f"not a percentage: {text!r}") from error
+    if not (math.isfinite(number) and 0 <= number <= _MOST_PERCENT):
+        raise ArgumentTypeError(f"not from 0 to {_MOST_PERCENT:g}: {text!r}")
+    return number
