@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.kernel.bench.questions import TIMEOUT_S, ask, conversation, nanoseconds
+from zonectl.bench.probe import build
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.requires("program:cc")
 
@@ -106,3 +112,41 @@ def test_on_a_device_it_speaks_in_both_directions(probe_program: str) -> None:
             assert terminal.read(100) == b'no there is no workload "nosuch"\n', "no echo, no carriage return"
         os.close(theirs)
         assert running.wait(TIMEOUT_S) in {0, 1}
+
+
+# ------------------------------------------------------------------------------------------------------ nonsense
+
+WORDS = [
+    *(b"getpid", b"spin", b"spawn", b"stat", b"pread", b"tcp", b"iperf", b"0", b"1", b"99999999999999999999"),
+    *(
+        b"argv=/bin/true",
+        b"argv=,",
+        b"argv=%",
+        b"argv=/bin/true,%41%",
+        b"argv=/" + b"," * 70,
+        b"stdin=%00%FF",
+        b"stdin=%G",
+    ),
+    *(
+        b"folder=/nonexistent",
+        b"folder=/" + b"x" * 5000,
+        b"server=1:2:3",
+        b"server=" + b"1" * 300 + b":5",
+        b"server=:",
+    ),
+    *(b"extra=1e5", b"plant=.", b"plant=5", b"=", b"x=", b"\0", b"\r", b"\xff" * 20, b"a" * 70000),
+]
+
+
+def test_no_nonsense_reaches_what_it_should_not(tmp_path: Path) -> None:
+    """Under the compiler's sanitizers, which end the program at the first byte that is not its own."""
+    probe = str(tmp_path / "probe")
+    flags = [*(flag for flag in build.FLAGS if flag != "-static"), "-fsanitize=address,undefined"]
+    argv = ["cc", *flags, "-fno-sanitize-recover=all", "-o", probe, *build.sources(), *build.LIBRARIES]
+    subprocess.run(argv, check=True)
+    lots = random.Random(5)
+    lines = [b" ".join(lots.choices(WORDS, k=lots.randint(0, 6))) for _ in range(2000)]
+    text = b"".join(line + b"\n" for line in lines)
+    done = subprocess.run([probe, "serve"], check=False, input=text, capture_output=True, timeout=TIMEOUT_S)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout.splitlines()) == 1 + len(lines)
