@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.instance import COMMAND
 from tests.e2e.patience import until
+from zonectl.kernel import proc
 
 if TYPE_CHECKING:
     from tests.e2e.instance import Zonectl
@@ -181,6 +182,25 @@ def test_a_restart_outlives_zoned(z: Zonectl) -> None:
     os.kill(pid, signal.SIGKILL)
     z.exec("kept", "true", code=None)
     until(lambda: z.list()["kept"]["pid"] not in {None, pid})
+
+
+@pytest.mark.fault(
+    "zoned and the worker of a run are killed at once", "the next zoned clears the run away, with no gc"
+)
+def test_the_next_zoned_undoes_what_the_last_could_not(z: Zonectl) -> None:
+    words = ("run", *z.sets, "busybox", "--", "sh", "-c", "echo up; sleep 1000")
+    with z.popen(*words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"up\n"
+        (run,) = z.list().values()
+        worker = proc.parent_pid(run["pid"])
+        assert worker not in {z.zoned(), os.getpid(), 1}
+        for pid in (z.zoned(), worker):
+            os.kill(pid, signal.SIGKILL)
+        assert client.wait(20) == 125
+    z.define("other")  # which needs a zoned, and nothing of that run
+    until(lambda: set(z.list()) == {"other"})
+    until(lambda: z("gc", "--dry-run").out == "")
 
 
 def test_two_instances_know_nothing_of_each_other(z: Zonectl) -> None:

@@ -26,7 +26,8 @@ from tests.vm.powercut.disk import Disk, serve
 
 TOP = Path(__file__).parents[3]
 SIZE = 512 << 20
-_UP_S = 240.0
+_UP_S = 840.0
+"""To boot and to check takes half a minute; a machine that has little left for it may take long."""
 
 _AFTER = {"create": "installed", "delete": "absent", "write": "installed"}
 
@@ -71,6 +72,8 @@ class Machine:
         elif words[:1] == ["DONE"]:
             self.operations += 1
             self.known.setdefault(words[2], Known()).done(words[1], words[3] if len(words) > 3 else "")
+        elif words[:1] == ["SLOW"]:
+            print(f"  {line}", flush=True)
         else:
             self.wrong.append(f"not understood: {line}")
 
@@ -127,7 +130,7 @@ def _live(
         server = threading.Thread(target=lambda: lost.append(_serve(disk, listener)))
         server.start()
         words = json.dumps({name: {"states": each.states, "text": each.text} for name, each in known.items()})
-        argv = [sys.executable, "-m", "tests.vm.lane", "--nbd", str(path), "--timeout", "600", "--"]
+        argv = [sys.executable, "-m", "tests.vm.lane", "--nbd", str(path), "--timeout", "900", "--"]
         argv += [sys.executable, "-m", "tests.vm.powercut.guest", str(seed), words]
         with subprocess.Popen(argv, cwd=TOP, stdout=subprocess.PIPE, text=True) as lane:
             _follow(lane, machine, cut_s)
