@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from zonectl.bench.results import Missing, Series
+from zonectl.bench.results import Kind, Missing, Series
 from zonectl.errors import BenchError, ZonectlError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def measure(
     After Ctrl-C or the deadline, what has been measured is there: the rounds that are whole.
 
     Raises:
-        ZonectlError: the first arm cannot be started.
+        ZonectlError: the first arm or a zone's cannot be started.
 
     """
     return _Sampling(arms, tasks, effort, tell=tell, clock=clock).run()
@@ -138,6 +138,9 @@ class _Sampling:
                 self._block(block)
         except (KeyboardInterrupt, _TimeIsUpError):
             complete = False
+        except _BrokenOffError as broken:
+            complete = False
+            self._missing.append(broken.why)
         return Measured(series=tuple(self._series()), missing=tuple(self._missing), complete=complete)
 
     def _blocks(self) -> Iterator[range]:
@@ -163,11 +166,15 @@ class _Sampling:
             try:
                 runners[index] = held.enter_context(arm.start())
             except ZonectlError as error:
-                if index == 0:
-                    raise
                 self._give_up(index, error)
 
     def _give_up(self, index: int, error: ZonectlError) -> None:
+        """Go on without an arm; not without the reference or the zone, but with what has been measured by then."""
+        essential = index == 0 or self._arms[index].facts.kind is Kind.ZONE
+        if essential and not self._turns:
+            raise error
+        if essential:
+            raise _BrokenOffError(Missing(name=self._arms[index].facts.name, reason=error.message))
         self._absent.add(index)
         self._missing.append(Missing(name=self._arms[index].facts.name, reason=error.message))
 
@@ -230,6 +237,14 @@ class _Sampling:
                 yield Series(
                     workload=kept.task.facts.name, arm=arm.facts.name, loops=kept.loops, rounds=rounds
                 )
+
+
+class _BrokenOffError(Exception):
+    """An arm that the others are nothing without cannot be started any more."""
+
+    def __init__(self, why: Missing) -> None:
+        super().__init__(why.reason)
+        self.why = why
 
 
 class _TimeIsUpError(Exception):

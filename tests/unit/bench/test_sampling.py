@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -177,6 +178,29 @@ def test_without_the_first_arm_there_is_nothing_to_compare_to(arms: list[Arm]) -
     arms[0].refusal = HostLacks("there is none")
     with pytest.raises(HostLacks):
         measure(arms, [task("one")], EFFORT)
+
+
+def test_without_the_zone_there_is_nothing_to_measure(arms: list[Arm]) -> None:
+    arms[2].facts = replace(arms[2].facts, kind=Kind.ZONE)
+    arms[2].refusal = HostLacks("no such image")
+    with pytest.raises(HostLacks):
+        measure(arms, [task("one")], EFFORT)
+    assert [arm.running for arm in arms] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("index", [0, 2])
+def test_what_was_measured_before_an_arm_could_not_be_started_any_more_is_kept(
+    arms: list[Arm], index: int
+) -> None:
+    def break_down(_runner: Runner) -> None:
+        arms[index].refusal = HostLacks("disk full")
+
+    arms[2].facts = replace(arms[2].facts, kind=Kind.ZONE)
+    arms[1].trouble["ask-one"] = break_down
+    measured = measure(arms, [task("one")], EFFORT)
+    assert not measured.complete
+    assert measured.missing == (Missing(name=("bare", "control", "zone")[index], reason="disk full"),)
+    assert [len(series.rounds) for series in measured.series] == [2, 2, 2]
 
 
 def test_what_cannot_be_done_in_an_arm_is_missing_there(arms: list[Arm]) -> None:
