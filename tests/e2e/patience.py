@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _Found = TypeVar("_Found")
 
 
-def until(condition: Callable[[], _Found], *, timeout_s: float = 20.0, what: str = "") -> _Found:
+def until(condition: Callable[[], _Found], *, timeout_s: float = 60.0, what: str = "") -> _Found:
     """What `condition` gives as soon as it is true; fails after the timeout, which is generous for a busy host."""
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
