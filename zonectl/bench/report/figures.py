@@ -62,6 +62,11 @@ def interval(comparison: Comparison) -> str:
     return f"{bare_loss(comparison.low)}..{bare_loss(comparison.high)}"
 
 
+def typeset(text: str) -> str:
+    """A loss or an interval with real minus signs, for where it is not a terminal's font that shows it."""
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
 def share(part: float) -> str:
     """A share as a percentage without a sign: `0.4 %`."""
     percent = part * 100

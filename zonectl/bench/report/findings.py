@@ -144,7 +144,7 @@ class _Derivation:
         )
 
     def _finding(self, workload: WorkloadFacts, arm: ArmFacts, below: ArmFacts | None) -> Finding | None:
-        reference = self._series.get((workload.name, below.name)) if below else None
+        reference = self._reference(workload, below)
         measured = self._series.get((workload.name, arm.name))
         if reference is None or measured is None:
             return None
@@ -158,6 +158,17 @@ class _Derivation:
             ratios=tuple(slow / fast for fast, slow in zip(before, after, strict=True)),
             comparison=compare(reference.rounds, measured.rounds, floor=self._floor(workload)),
         )
+
+    def _reference(self, workload: WorkloadFacts, below: ArmFacts | None) -> Series | None:
+        """The workload in the arm below; where it could not be measured there, in the nearest one below that.
+
+        What no rung had in between is then part of the cost of the one above, and nothing is missing from the sum.
+        """
+        while below is not None:
+            if found := self._series.get((workload.name, below.name)):
+                return found
+            below = self._arms.get(below.after) if below.after else None
+        return None
 
     def _floor(self, workload: WorkloadFacts) -> float:
         """The noise floor; 0 where no control was measured."""

@@ -13,6 +13,8 @@ _LINEAR = 0.01
 """Losses up to 1 % are told apart as on a ruler; beyond, each factor of ten takes the same room."""
 _TICKS = (-0.3, -0.1, -0.03, 0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _LEAST, _MOST = -0.01, 0.06
+_NOTHING = 1e-12
+"""Values that lie no farther apart are one."""
 _FARTHEST_LOW, _FARTHEST_HIGH = -0.5, 50.0
 
 
@@ -54,10 +56,10 @@ class LinearScale:
     def around(values: Iterable[float], *, marks: int = 4) -> LinearScale:
         """The axis that has room for 0 and all the values, and ends at round numbers."""
         found = [0.0, *values]
-        step = _round_step((max(found) - min(found)) / marks or 1.0)
-        return LinearScale(
-            math.floor(min(found) / step + 1e-9) * step, math.ceil(max(found) / step - 1e-9) * step
-        )
+        reach = max(found) - min(found)
+        step = _round_step(reach / marks if reach > _NOTHING else 1.0)
+        low, high = math.floor(min(found) / step + 1e-9), math.ceil(max(found) / step - 1e-9)
+        return LinearScale(low * step, max(high, low + 1) * step)
 
     def at(self, value: float) -> float:
         """Where a value stands; what is beyond an end stands there."""
@@ -68,6 +70,32 @@ class LinearScale:
         step = _round_step((self.high - self.low) / marks)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class LogScale:
+    """An axis on which equal distances are equal factors; its ends are powers of ten."""
+
+    low: float
+    high: float
+
+    @staticmethod
+    def around(values: Iterable[float]) -> LogScale:
+        """The axis that has room for all the values, which are above 0; at least one."""
+        found = list(values)
+        low, high = math.floor(math.log10(min(found))), math.ceil(math.log10(max(found)))
+        return LogScale(10.0**low, 10.0 ** max(high, low + 1))
+
+    def at(self, value: float) -> float:
+        """Where a value stands; what is beyond an end stands there."""
+        place = math.log(value / self.low) / math.log(self.high / self.low)
+        return min(1.0, max(0.0, place))
+
+    @property
+    def ticks(self) -> list[float]:
+        """The powers of ten on the axis, ascending."""
+        first, last = round(math.log10(self.low)), round(math.log10(self.high))
+        return [10.0**power for power in range(first, last + 1)]
 
 
 def _bent(loss: float) -> float:
