@@ -18,6 +18,7 @@ _GONE: Final = {errno.ENOENT, errno.ESRCH, errno.EACCES, errno.EPERM, errno.EINV
 _NAMESPACE_ID: Final = re.compile(r"\w+:\[(\d+)\]")
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 _LIMIT_NAME: Final = 26
+_PF_FORKNOEXEC: Final = 0x40
 """Columns of the name in /proc/PID/limits."""
 
 
@@ -117,6 +118,16 @@ def has_memory(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def has_executed(pid: int) -> bool | None:
+    """Whether the process has executed a program since it was forked; a zombie says so too. None when it is gone.
+
+    PF_FORKNOEXEC of the kernel's flags (field 9): set by the fork, taken away by an execve that has come too far to
+    fail, before descriptors are closed (copy_process(), begin_new_exec()).
+    """
+    fields = _stat_fields(pid)
+    return not int(fields[6]) & _PF_FORKNOEXEC if fields else None
 
 
 def nice(pid: int) -> int | None:

@@ -110,8 +110,9 @@ def launch(
 def see_executed(pid: int, pidfd: int) -> None:
     """See that init's conversation ended with its execve: a kill ends it too, and a start must not call that success.
 
-    At an execve the new memory is there before the descriptors are closed, at an end the memory goes first. A program
-    that was executed and is killed within this moment is told from the other no more, and that it was killed is so.
+    At an execve the new memory is there before the descriptors are closed, at an end the memory goes first. What has
+    ended is asked whether it had executed anything, while it is a zombie. Where its parent was quicker, a program that
+    was killed at once cannot be told from an init that was, and the error says no more than that.
 
     Raises:
         ZonectlError: init was killed.
@@ -119,10 +120,12 @@ def see_executed(pid: int, pidfd: int) -> None:
     """
     if proc.has_memory(pid):
         return
+    # Asked first: it does not change any more, and a parent that is not us may reap it any moment.
+    has_executed = proc.has_executed(pid)
     ended = process.wait_pidfd(pidfd, reap=False)
-    if ended is not None and ended.signal in _KILLED:
-        words = f"init was killed by {signal.Signals(ended.signal).name} before its program ran"
-        raise ZonectlError(words)
+    if ended is not None and ended.signal in _KILLED and not has_executed:
+        moment = "before its program ran" if has_executed is False else "before or just as its program ran"
+        raise ZonectlError(f"init was killed by {signal.Signals(ended.signal).name} {moment}")
 
 
 def end(pidfd: int) -> None:

@@ -18,9 +18,9 @@ LEAST_FILES: Final = 32
 def require(*folders: str) -> None:
     """See that the file system of each folder is writable and not full. Nothing is written.
 
-    Free is what df(1) calls available: of what ext4 keeps back, a part is not for root either, and the rest is of no use
-    to a zone. File systems that say nothing of their size (a tmpfs without a limit) or of how many files they hold
-    (btrfs) are not judged by it; a quota is not seen.
+    Free is what df(1) calls available: of what ext4 keeps back, a part is not for root either, and the rest of no
+    use to a zone. File systems that say nothing of their size (a tmpfs without a limit) or of how many files they
+    hold (btrfs) are not judged by it; a quota is not seen.
 
     Raises:
         StoreError: one is mounted read-only or has too little room, or cannot be asked; statvfs(3).

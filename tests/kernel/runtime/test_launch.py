@@ -59,6 +59,29 @@ def test_an_execve_is_one_also_when_the_program_is_quick() -> None:
             os.close(pidfd)
 
 
+@pytest.mark.parametrize("name", ["KILL", "SYS"])
+def test_a_program_that_is_killed_at_once_has_run(name: str) -> None:
+    for _ in range(20):
+        pid, pidfd = _ended(lambda: os.execv("/bin/sh", ["sh", "-c", f"kill -{name} $$"]))
+        try:
+            assert process.wait_pidfd(pidfd, reap=False) == process.ExitStatus(
+                signal=signal.Signals[f"SIG{name}"]
+            )
+            see_executed(pid, pidfd)
+        finally:
+            process.wait_pidfd(pidfd)
+            os.close(pidfd)
+
+
+@pytest.mark.requires("kernel:6.15")
+def test_of_what_its_parent_has_reaped_no_more_is_said_than_is_known() -> None:
+    pid, pidfd = _ended(_killed)
+    process.wait_pidfd(pidfd)
+    with pytest.raises(ZonectlError, match="killed by SIGKILL before or just as its program ran"):
+        see_executed(pid, pidfd)
+    os.close(pidfd)
+
+
 def test_a_program_that_runs_on_is_left_alone() -> None:
     pid, pidfd = _ended(lambda: os.execv("/bin/sleep", ["sleep", "1000"]))
     try:
