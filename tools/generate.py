@@ -1,4 +1,4 @@
-"""Write anew what is made from descriptions: schemas, the zone file's reference, the commands', the table of faults.
+"""Write anew what is made from descriptions: schemas, the zone file's reference, the commands', workloads, faults.
 
     .venv/bin/python tools/generate.py
 
@@ -14,6 +14,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from tools import reliability  # noqa: E402 - runs from the tree, installed or not
+from zonectl.bench import reference as workloads  # noqa: E402 - as above
 from zonectl.bench.report import schema as bench  # noqa: E402 - as above
 from zonectl.cli import reference  # noqa: E402 - as above
 from zonectl.config.reference import renewed  # noqa: E402 - as above
@@ -23,6 +24,7 @@ SCHEMA = os.path.join(ROOT, "configs", "zone.schema.json")
 PAGE = os.path.join(ROOT, "docs", "manual", "zone-file.md")
 COMMANDS = os.path.join(ROOT, "docs", "manual", "commands.md")
 RUNS = os.path.join(ROOT, "docs", "manual", "bench-run.schema.json")
+BENCH = os.path.join(ROOT, "docs", "manual", "bench.md")
 COLUMNS = "80"
 
 
@@ -30,6 +32,8 @@ def main() -> None:
     """Write the files."""
     with open(PAGE, encoding="utf-8") as stream:
         page = renewed(stream.read())
+    with open(BENCH, encoding="utf-8") as stream:
+        measuring = workloads.renewed(stream.read())
     faults = reliability.renewed(reliability.PAGE.read_text(encoding="utf-8"))
     # The commands explain themselves as wide as the terminal is.
     os.environ["COLUMNS"] = COLUMNS
@@ -38,6 +42,7 @@ def main() -> None:
         RUNS: bench.schema_text(),
         PAGE: page,
         COMMANDS: reference.page(),
+        BENCH: measuring,
         str(reliability.PAGE): faults,
     }
     for path, text in made.items():
