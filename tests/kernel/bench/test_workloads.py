@@ -152,10 +152,11 @@ def test_the_network(probe_program: str, tmp_path: Path, server: str) -> None:
 # -------------------------------------------------------------------------------------------------------- time
 
 
-def test_more_loops_take_more_time(probe_program: str) -> None:
-    for workload in ("integer", "floating", "spin"):
-        few, many = map(nanoseconds, ask(probe_program, f"{workload} 1000", f"{workload} 100000"))
-        assert 0 < few < many
+@pytest.mark.parametrize("workload", ["integer", "floating", "spin"])
+def test_more_loops_take_more_time(probe_program: str, workload: str) -> None:
+    few = min(map(nanoseconds, ask(probe_program, *[f"{workload} 1000"] * 5)))
+    (many,) = map(nanoseconds, ask(probe_program, f"{workload} 100000"))
+    assert 0 < few < many
 
 
 @pytest.mark.parametrize(
