@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from ipaddress import ip_interface
 from typing import TYPE_CHECKING, assert_never
 
@@ -37,6 +38,18 @@ def ensure(steps: Sequence[SharedStep], *, lock: AbstractContextManager[object])
         for step in steps:
             if not holds(step):
                 _mend(step)
+
+
+def is_begun(steps: Sequence[SharedStep]) -> bool:
+    """Whether the bridges are there: all else is, too, unless somebody has meddled with it."""
+    return all(_is_link(step.bridge) for step in steps if isinstance(step, EnsureBridge))
+
+
+def _is_link(name: str) -> bool:
+    try:
+        return socket.if_nametoindex(name) > 0
+    except OSError:
+        return False
 
 
 def holds(step: SharedStep) -> bool:

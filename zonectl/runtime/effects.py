@@ -49,6 +49,12 @@ class Effects:
         self._shared: Sequence[SharedStep] = ()
         undo.callback(self._journal.clear)
 
+    def share_before_link(self, steps: Sequence[SharedStep]) -> None:
+        """As `share`, but for a look at what is there: `link` looks at it, with nobody taking it away meanwhile."""
+        self._shared = steps
+        if not shared.is_begun(steps):
+            self.share(steps)
+
     def share(self, steps: Sequence[SharedStep]) -> None:
         """Have what the instance's zones share: made where it is missing, kept when the start fails."""
         self._shared = steps

@@ -81,7 +81,7 @@ def launch(
     """
     ranks.require(plan.rank)
     effects = Effects(context, name, undo)
-    effects.share(plan.shared)
+    effects.share_before_link(plan.shared)
     effects.before(plan.before)
     ours, theirs = Channel.pair()
     undo.callback(ours.close)
