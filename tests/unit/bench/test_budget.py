@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import pytest
 
+from tests.unit.bench.made import GROUPS, made_run
 from zonectl.bench import budget
 from zonectl.bench.budget import Standing
-from zonectl.bench.results import ArmFacts, Host, Kind, Run, Series, WorkloadFacts
 from zonectl.config import parse
 from zonectl.errors import BenchError
 from zonectl.model.config import BudgetConfig
 
-GROUPS = {"integer": "cpu", "floating": "cpu", "getpid": "system calls", "start": "life cycle"}
-ARMS = tuple(ArmFacts(name=kind.value, kind=kind, title="", differs="") for kind in Kind)[:3]
-HOST = Host(kernel="6", processor="x", processors=1, memory_bytes=1, virtualization=None, file_system="ext4")
+if TYPE_CHECKING:
+    from zonectl.bench.results import Run
 
 WIDE = (0.9, 1.1) * 10
 
 
 def run(limits: dict[str, str], **measured: tuple[float, ...]) -> Run:
     """A run of twenty rounds in which bare metal always took 1 ms; `measured` is the zone in milliseconds."""
-    series = []
-    for name, zone in measured.items():
-        times = {"bare": (1.0,) * 20, "control": (1.0, 1.01) * 10, "zone": zone}
-        series += [
-            Series(workload=name, arm=arm, loops=1, rounds=tuple((ms * 1e6,) for ms in each))
-            for arm, each in times.items()
-        ]
-    return Run(
-        started_at="",
-        duration_s=1,
-        complete=True,
-        zone="web",
-        zone_file="",
-        processor=0,
-        host=HOST,
-        arms=ARMS,
-        workloads=tuple(
-            WorkloadFacts(name=name, group=group, stresses="", operation="") for name, group in GROUPS.items()
-        ),
-        series=tuple(series),
-        budget=limits,
+    bare, control = (1.0,) * 20, (1.0, 1.01) * 10
+    made = made_run(
+        {name: {"bare": bare, "control": control, "zone": zone} for name, zone in measured.items()}
     )
+    return replace(made, budget=limits)
 
 
 def standings(found: Run) -> dict[str, Standing]:
