@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.runtime.world import REQUIRED, World
+from tests.kernel.runtime.world import REQUIRED, World, eventually
 from zonectl.errors import StateError, ZonectlError
 from zonectl.kernel import proc
 from zonectl.model.instance import link_name
@@ -158,6 +158,7 @@ def test_a_control_group_is_made_again(world: World) -> None:
     elsewhere = Path(mount or "", f"zonectl-test-{world.number}")
     elsewhere.mkdir()
     try:
+        assert eventually(lambda: bool(proc.descendants(world.live().pid)))
         pids = (world.live().pid, *proc.descendants(world.live().pid))
         for pid in pids:
             (elsewhere / "cgroup.procs").write_text(f"{pid}\n")
