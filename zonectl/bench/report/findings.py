@@ -69,6 +69,12 @@ class Findings:
         """The zone's, in the order of the workloads."""
         return list(self.zone.cells.values()) if self.zone else []
 
+    @property
+    def chain(self) -> tuple[Row, ...]:
+        """Of the ladder what makes up the zone; what a rung beside it costs, on which none stands, is no part of it."""
+        stood_on = {arm.after for arm in self.run.arms}
+        return tuple(row for row in self.ladder if row.arm.name in stood_on or row is self.ladder[-1])
+
     def workloads_of(self, rows: Sequence[Row]) -> list[WorkloadFacts]:
         """The workloads that were measured in one of the rows, in the run's order."""
         names = {name for row in rows for name in row.cells}

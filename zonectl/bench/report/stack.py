@@ -54,20 +54,20 @@ class Bar:
 def bars(found: Findings) -> list[Bar]:
     """A bar for each workload in which some layer rises above the noise."""
     colours = palette(found)
-    made = (_bar(found, workload, colours) for workload in found.workloads_of(found.ladder))
+    made = (_bar(found, workload, colours) for workload in found.workloads_of(found.chain))
     return [bar for bar in made if bar.pieces]
 
 
 def palette(found: Findings) -> dict[str, str]:
     """The layers that cost something somewhere, by name, each with its class of the style sheet."""
     telling = [
-        row.title for row in found.ladder if any(cell.comparison.differs for cell in row.cells.values())
+        row.title for row in found.chain if any(cell.comparison.differs for cell in row.cells.values())
     ]
     return {title: f"c{at % COLOURS}{' again' * (at >= COLOURS)}" for at, title in enumerate(telling)}
 
 
 def _bar(found: Findings, workload: WorkloadFacts, colours: dict[str, str]) -> Bar:
-    cells = [(row.title, row.cells[workload.name]) for row in found.ladder if workload.name in row.cells]
+    cells = [(row.title, row.cells[workload.name]) for row in found.chain if workload.name in row.cells]
     whole = found.zone.cells.get(workload.name) if found.zone else None
     bare_ns = whole.reference_ns if whole else cells[0][1].reference_ns
     pieces = tuple(

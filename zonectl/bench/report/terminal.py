@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from zonectl.bench.bootstrap import median
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from zonectl.bench.results import Host, Run
 
 NARROWEST = 60
+_MOST_TOLD = 6
+"""Of so many workloads is said what it would take to tell."""
 
 
 def table(run: Run, *, width: int = 80, color: bool = False, unicode: bool = True) -> str:
@@ -120,9 +123,12 @@ def summary(found: Findings) -> str:
 
 
 def undecided(found: Findings) -> str:
-    """What it would take to tell, in a sentence; empty where all is told."""
+    """What it would take to tell, in a sentence, what takes the least first; empty where all is told."""
     unclear = [finding for finding in found.overhead if finding.comparison.verdict is Verdict.UNCLEAR]
-    parts = [f"{finding.workload.name} ({rounds_needed(finding)})" for finding in unclear]
+    unclear.sort(key=lambda finding: finding.comparison.rounds_needed or math.inf)
+    parts = [f"{finding.workload.name} ({rounds_needed(finding)})" for finding in unclear[:_MOST_TOLD]]
+    if more := len(unclear) - len(parts):
+        parts.append(f"and {more} more that take more")
     return f"Cannot tell yet: {', '.join(parts)}." if parts else ""
 
 

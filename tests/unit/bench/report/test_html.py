@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from html.parser import HTMLParser
@@ -66,9 +67,19 @@ def run_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@functools.cache
+def page_of(name: str) -> str:
+    return html.page(runs.ALL[name]())
+
+
+@functools.cache
+def words_of(name: str) -> list[str]:
+    return Reader(page_of(name)).words
+
+
 @pytest.fixture
 def page(run_name: str) -> str:
-    return html.page(runs.ALL[run_name]())
+    return page_of(run_name)
 
 
 def test_it_is_well_formed_and_made_of_our_elements_alone(page: str) -> None:
@@ -113,7 +124,7 @@ def test_no_character_is_left_that_a_reader_would_not_see(page: str) -> None:
 
 
 def test_hostile_names_are_words() -> None:
-    read = Reader(html.page(runs.hostile()))
+    read = Reader(page_of("hostile"))
     words = "".join(read.words)
     assert "<script>alert(1)</script>\"'&\\x1b[31m\\u{202e}evil" in words
     assert "integer<script>" in words
@@ -123,13 +134,13 @@ def test_hostile_names_are_words() -> None:
 
 @pytest.mark.parametrize("workload", runs.plain().workloads, ids=lambda each: each.name)
 def test_every_workload_has_its_row_with_its_figures(workload: WorkloadFacts) -> None:
-    words = Reader(html.page(runs.plain())).words
+    words = words_of("plain")
     assert workload.name in words
     assert workload.stresses in words
 
 
 def test_a_rich_run_has_every_panel() -> None:
-    words = Reader(html.page(runs.rich())).words
+    words = words_of("rich")
     for title in (
         "Workload by workload",
         "The ladder",
@@ -151,11 +162,11 @@ def test_a_rich_run_has_every_panel() -> None:
 
 def test_the_zone_file_with_its_secrets_is_no_part_of_the_page() -> None:
     assert "daemon off" in runs.rich().zone_file
-    assert "daemon off" not in html.page(runs.rich())
+    assert "daemon off" not in page_of("rich")
 
 
 def test_what_was_not_measured_has_no_panel() -> None:
-    words = Reader(html.page(runs.plain())).words
+    words = words_of("plain")
     for title in (
         "The ladder",
         "Other kinds of isolation",
@@ -174,7 +185,7 @@ def test_any_arm_may_be_missing(name: str, arm: str) -> None:
 
 
 def test_a_run_that_was_broken_off_says_so() -> None:
-    words = Reader(html.page(runs.broken_off())).words
+    words = words_of("broken off")
     assert "broken off: only what was measured until then is shown" in words
 
 

@@ -44,7 +44,7 @@ def test_every_golden_file_is_made() -> None:
     assert {file.name for file in GOLDEN.iterdir()} == set(SHOWN)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     name=st.sampled_from(sorted(runs.ALL)),
     columns=st.integers(1, 240),
