@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from tests.kernel.bench.portrait import Portrait, portray
 from tests.kernel.forked import spawn
 from tests.kernel.runtime.world import BUSYBOX, make_root
 from zonectl import config as zone_files
-from zonectl.bench import layers, site
+from zonectl.bench import layers, serving, site
 from zonectl.bench.arms import HostArm
 from zonectl.errors import HostLacks, ZonectlError
 from zonectl.kernel import host, proc, process
@@ -230,3 +231,20 @@ def test_the_ladder_of_a_zone_with_a_root_of_its_own(
             with arms[name].start() as runner:
                 assert runner.sample("getpid", 100, {}) > 0
     assert not (root / site.INSIDE.lstrip("/")).exists()
+
+
+def test_the_server_on_the_host_is_reached_from_below_the_network_and_through_it(here: Site) -> None:
+    """By the bridge's address, which is there as long as one of them has a link to it."""
+    with (
+        serving.server(here.config, probe=here.probe, processor=0) as address,
+        layers.rungs(replace(here, server=address)) as found,
+        ExitStack() as held,
+    ):
+        assert address
+        assert address.startswith(here.config.network.router)
+        arms = {arm.facts.name: arm for arm in found}
+        runners = [held.enter_context(arms[name].start()) for name in ("chroot", "cgroup", "net", "zone")]
+        for runner in runners:
+            assert runner.place.server == address
+            for workload in ("tcp", "udp", "connect"):
+                assert runner.sample(workload, 10, {"server": address}) > 0

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.bench.test_rungs import BASE, SPARSE
 from zonectl.bench.arms import BARE, CONTROL, ZONE
 from zonectl.bench.layers.rungs import ladder, on_top
+from zonectl.bench.report import stack
 from zonectl.bench.report.findings import Findings, derive
 from zonectl.bench.results import Host, Run, Series, WorkloadFacts
 
@@ -62,9 +63,9 @@ def found(*missing: str) -> Findings:
 def test_in_each_round_the_layers_make_up_the_zone(missing: tuple[str, ...]) -> None:
     findings = found(*missing)
     assert findings.zone
-    chain = [row for row in findings.ladder if row.arm.name != BESIDE]
+    assert {row.arm.name for row in findings.ladder} - {row.arm.name for row in findings.chain} <= {BESIDE}
     for number, whole in enumerate(findings.zone.cells["getpid"].ratios):
-        assert math.prod(row.cells["getpid"].ratios[number] for row in chain) == pytest.approx(whole)
+        assert math.prod(row.cells["getpid"].ratios[number] for row in findings.chain) == pytest.approx(whole)
 
 
 def test_the_rung_above_a_gap_is_compared_with_the_one_below_it() -> None:
@@ -73,3 +74,10 @@ def test_the_rung_above_a_gap_is_compared_with_the_one_below_it() -> None:
     assert set(whole) - set(rows) == {"chroot"}
     both = zip(whole["chroot"].ratios, whole["mnt"].ratios, strict=True)
     assert rows["mnt"].ratios == pytest.approx([changed * mounted for changed, mounted in both])
+
+
+def test_what_stands_beside_is_told_and_not_added_up() -> None:
+    findings = found()
+    assert BESIDE in {row.arm.name for row in findings.ladder}
+    assert BESIDE not in {row.arm.name for row in findings.chain}
+    assert "limits (beside)" not in {piece.layer for bar in stack.bars(findings) for piece in bar.pieces}

@@ -86,6 +86,7 @@ def _on_base(config: ZoneConfig, base: str) -> ZoneConfig:
 
 def _beside(config: ZoneConfig, above: tuple[Layer, ...]) -> Rung:
     facts = _facts(LIMITS, CGROUP.name, adds="limits on the control group, too high to hold anything back")
+    facts = replace(facts, title=f"{LIMITS.title} (beside)")
     return Rung(layer=LIMITS, facts=facts, config=replace(config, resources=HARMLESS), above=above)
 
 
