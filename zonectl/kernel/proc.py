@@ -6,6 +6,7 @@ import errno
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from zonectl.kernel.libc import failed
@@ -241,6 +242,8 @@ def mountinfo(pid: int | str = "self", *, limit_bytes: int | None = None) -> lis
     return [parse_mount(line) for line in text.rpartition("\n")[0].split("\n") if line]
 
 
+# Every command reads those of the host, which are the same for days; a zone's push them out, and cannot grow it.
+@lru_cache(maxsize=128)
 def parse_mount(line: str) -> MountEntry:
     """One line of mountinfo: 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue."""
     head, _separator, tail = line.partition(" - ")
