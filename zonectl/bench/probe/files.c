@@ -1,6 +1,6 @@
 /*
- * Files, in a folder that is told. What is measured is named below an open descriptor of the folder: how deep the folder
- * lies is an accident of the arm.
+ * Files, in a folder that is told. What is measured is named below an open descriptor of the folder: how deep the
+ * folder lies is an accident of the arm.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -94,7 +94,8 @@ const char *run_create(const struct request *request, uint64_t *nanoseconds)
     return reason;
 }
 
-static const char *with_a_file(const struct request *request, const char *(*operation)(int folder), uint64_t *nanoseconds)
+static const char *with_a_file(const struct request *request, const char *(*operation)(int folder),
+                               uint64_t *nanoseconds)
 {
     int folder;
     const char *reason = open_folder(request, &folder);
@@ -128,6 +129,7 @@ const char *run_open(const struct request *request, uint64_t *nanoseconds)
 static int data = -1;
 static char *data_folder;
 static char buffer[MIB];
+static uint64_t place;
 
 void release_data(void)
 {
@@ -138,13 +140,18 @@ void release_data(void)
     data_folder = NULL;
 }
 
+static const char *sync_data(void)
+{
+    return fsync(data) ? failed("fsync", "") : NULL;
+}
+
 static const char *fill_data(void)
 {
     memset(buffer, 'z', sizeof buffer);
     for (int at = 0; at < FILE_MIB; at++)
         if (pwrite(data, buffer, MIB, (off_t)at * MIB) != MIB)
             return failed("pwrite", "");
-    return fsync(data) ? failed("fsync", "") : NULL;
+    return sync_data();
 }
 
 static const char *make_data(const char *folder)
@@ -179,94 +186,90 @@ static const char *have_data(const struct request *request)
     return reason;
 }
 
-/* One operation: a MiB of a file of 16 MiB written over, from its begin to its end and again; one fsync(2) a sample. */
-const char *run_write(const struct request *request, uint64_t *nanoseconds)
+/* Somewhere in the file; the same places in the same order each time. */
+static off_t somewhere(void)
+{
+    place = xorshift(place);
+    return (off_t)((place >> 32) % (FILE_MIB * MIB / PAGE_BYTES)) * PAGE_BYTES;
+}
+
+static off_t in_turn(uint64_t loop)
+{
+    return (off_t)(loop % FILE_MIB) * MIB;
+}
+
+static const char *write_next(uint64_t loop)
+{
+    return pwrite(data, buffer, MIB, in_turn(loop)) == MIB ? NULL : failed("pwrite", "");
+}
+
+static const char *read_next(uint64_t loop)
+{
+    return pread(data, buffer, MIB, in_turn(loop)) == MIB ? NULL : failed("pread", "");
+}
+
+static const char *read_page(uint64_t loop)
+{
+    (void)loop;
+    return pread(data, buffer, PAGE_BYTES, somewhere()) == PAGE_BYTES ? NULL : failed("pread", "");
+}
+
+static const char *write_page(uint64_t loop)
+{
+    (void)loop;
+    return pwrite(data, buffer, PAGE_BYTES, somewhere()) == PAGE_BYTES ? NULL : failed("pwrite", "");
+}
+
+static const char *sync_page(uint64_t loop)
+{
+    const char *reason = write_page(loop);
+
+    return reason ? reason : sync_data();
+}
+
+/* The operation on the file as often as is asked for, and what is to be done in the end, if anything. */
+static const char *work_on_data(const struct request *request, const char *(*operation)(uint64_t loop),
+                                const char *(*finish)(void), uint64_t *nanoseconds)
 {
     const char *reason = have_data(request);
     uint64_t begin;
 
-    if (reason)
-        return reason;
+    place = 0x9e3779b97f4a7c15u;
     begin = now();
-    for (uint64_t loop = 0; loop < request->loops; loop++)
-        if (pwrite(data, buffer, MIB, (off_t)(loop % FILE_MIB) * MIB) != MIB)
-            return failed("pwrite", "");
-    if (fsync(data))
-        return failed("fsync", "");
+    for (uint64_t loop = 0; !reason && loop < request->loops; loop++)
+        reason = operation(loop);
+    if (!reason && finish)
+        reason = finish();
     *nanoseconds = now() - begin;
-    return NULL;
+    return reason;
+}
+
+/* One operation: a MiB of a file of 16 MiB written over, from its begin to its end and again; one fsync(2) a sample. */
+const char *run_write(const struct request *request, uint64_t *nanoseconds)
+{
+    return work_on_data(request, write_next, sync_data, nanoseconds);
 }
 
 /* One operation: a MiB of a file of 16 MiB read from the page cache, from its begin to its end and again. */
 const char *run_read(const struct request *request, uint64_t *nanoseconds)
 {
-    const char *reason = have_data(request);
-    uint64_t begin;
-
-    if (reason)
-        return reason;
-    begin = now();
-    for (uint64_t loop = 0; loop < request->loops; loop++)
-        if (pread(data, buffer, MIB, (off_t)(loop % FILE_MIB) * MIB) != MIB)
-            return failed("pread", "");
-    *nanoseconds = now() - begin;
-    return NULL;
-}
-
-/* Somewhere in the file; the same places in the same order each time. */
-static off_t somewhere(uint64_t *state)
-{
-    *state = xorshift(*state);
-    return (off_t)((*state >> 32) % (FILE_MIB * MIB / PAGE_BYTES)) * PAGE_BYTES;
+    return work_on_data(request, read_next, NULL, nanoseconds);
 }
 
 /* One operation: 4 KiB read from the page cache, somewhere in a file of 16 MiB. */
 const char *run_pread(const struct request *request, uint64_t *nanoseconds)
 {
-    const char *reason = have_data(request);
-    uint64_t state = 0x9e3779b97f4a7c15u;
-    uint64_t begin;
-
-    if (reason)
-        return reason;
-    begin = now();
-    for (uint64_t loop = 0; loop < request->loops; loop++)
-        if (pread(data, buffer, PAGE_BYTES, somewhere(&state)) != PAGE_BYTES)
-            return failed("pread", "");
-    *nanoseconds = now() - begin;
-    return NULL;
+    return work_on_data(request, read_page, NULL, nanoseconds);
 }
 
 /* One operation: 4 KiB written to the page cache, somewhere in a file of 16 MiB. Nothing is synced. */
 const char *run_pwrite(const struct request *request, uint64_t *nanoseconds)
 {
-    const char *reason = have_data(request);
-    uint64_t state = 0x9e3779b97f4a7c15u;
-    uint64_t begin;
-
-    if (reason)
-        return reason;
-    begin = now();
-    for (uint64_t loop = 0; loop < request->loops; loop++)
-        if (pwrite(data, buffer, PAGE_BYTES, somewhere(&state)) != PAGE_BYTES)
-            return failed("pwrite", "");
-    *nanoseconds = now() - begin;
-    return NULL;
+    return work_on_data(request, write_page, NULL, nanoseconds);
 }
 
 /* One operation: 4 KiB written somewhere in a file of 16 MiB, and fsync(2). */
 const char *run_sync(const struct request *request, uint64_t *nanoseconds)
 {
-    const char *reason = have_data(request);
-    uint64_t state = 0x9e3779b97f4a7c15u;
-    uint64_t begin;
-
-    if (reason)
-        return reason;
-    begin = now();
-    for (uint64_t loop = 0; loop < request->loops; loop++)
-        if (pwrite(data, buffer, PAGE_BYTES, somewhere(&state)) != PAGE_BYTES || fsync(data))
-            return failed("pwrite and fsync", "");
-    *nanoseconds = now() - begin;
-    return NULL;
+    return work_on_data(request, sync_page, NULL, nanoseconds);
 }

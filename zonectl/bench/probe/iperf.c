@@ -70,7 +70,8 @@ static in_port_t free_port(struct in_addr address)
 
     if (descriptor < 0)
         return 0;
-    if (bind(descriptor, (struct sockaddr *)&here, sizeof here) || getsockname(descriptor, (struct sockaddr *)&here, &length))
+    if (bind(descriptor, (struct sockaddr *)&here, sizeof here) ||
+        getsockname(descriptor, (struct sockaddr *)&here, &length))
         here.sin_port = 0;
     close(descriptor);
     return ntohs(here.sin_port);

@@ -1,6 +1,6 @@
 /*
- * The network, against the server on the host (echo.c). Each connection is greeted by a byte, so that no more of them can
- * be made than are accepted; its first byte to the server says what it is for.
+ * The network, against the server on the host (echo.c). Each connection is greeted by a byte, so that no more of them
+ * can be made than are accepted; its first byte to the server says what it is for.
  */
 #include <arpa/inet.h>
 #include <endian.h>

@@ -6,8 +6,8 @@
  *     probe true                    does nothing, well: what the workloads execute
  *
  * One static program, so that every arm runs the same bytes whatever its root holds. The protocol stands in
- * ../runner.py. With --device it speaks on a character device instead of its standard streams; as process 1 of a virtual
- * machine it then mounts what it needs first, and turns the machine off in the end.
+ * ../runner.py. With --device it speaks on a character device instead of its standard streams; as process 1 of a
+ * virtual machine it then mounts what it needs first, and turns the machine off in the end.
  */
 #include <signal.h>
 #include <stdio.h>

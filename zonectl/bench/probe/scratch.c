@@ -12,7 +12,9 @@
 
 const char *make_scratch(const char *parent, struct scratch *scratch)
 {
-    if ((size_t)snprintf(scratch->path, sizeof scratch->path, "%s/zonectl-probe.XXXXXX", parent) >= sizeof scratch->path)
+    const int length = snprintf(scratch->path, sizeof scratch->path, "%s/zonectl-probe.XXXXXX", parent);
+
+    if ((size_t)length >= sizeof scratch->path)
         return no("the folder's name is too long");
     if (!mkdtemp(scratch->path))
         return failed("mkdir", scratch->path);
