@@ -52,6 +52,40 @@ def test_a_run_of_the_default_zone(z: Zonectl) -> None:
     assert z.list() == {}
 
 
+def test_all_forms_at_once(z: Zonectl) -> None:
+    paths = {form: z.folder / f"run.{form}" for form in ("json", "csv", "html")}
+    options = [word for form, path in paths.items() for word in (f"--{form}", str(path))]
+    z("bench", *z.sets, *SHORT, *options)
+    run = document(paths["json"])
+    samples = sum(len(each) for series in run["series"] for each in series["rounds"])
+    assert len(paths["csv"].read_text(encoding="utf-8").splitlines()) == 1 + samples
+    assert paths["html"].read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_the_ladder(z: Zonectl) -> None:
+    run = json.loads(z("bench", *z.sets, *SHORT, "--layers", "--json", "-").out)
+    arms = {arm["name"]: arm for arm in run["arms"]}
+    assert arms["bare"]["kind"] == "bare"
+    assert arms["zone"]["kind"] == "zone"
+    measured = {series["arm"] for series in run["series"]}
+    rungs = {name for name, arm in arms.items() if arm["kind"] == "layer"}
+    assert {"seccomp", "overlay", "user"} <= rungs & measured
+    assert {"bare", "control", "zone"} <= measured
+
+
+def test_what_a_budget_is_for_is_measured_and_judged(z: Zonectl) -> None:
+    text = 'name = "box"\nroot = { image = "busybox" }\n[budget]\nworkload = { spin = "90000%" }\n'
+    done = z("bench", "--check", "--quick", "--rounds", "2", z.write("box", text))
+    assert done.err.startswith("zonectl: budget workload.spin = 90000%: spin: ")
+    assert "spin" in done.out
+    assert "getpid" not in done.out
+
+
+def test_there_must_be_a_budget_to_judge_by(z: Zonectl) -> None:
+    done = z("bench", "--check", *z.sets, code=2)
+    assert done.err.splitlines()[0] == "zonectl: bench: default has no [budget]"
+
+
 def test_the_document_on_standard_output_is_all_that_is_there(z: Zonectl) -> None:
     done = z("bench", *z.sets, *SHORT, "--json", "-")
     jsonschema.validate(json.loads(done.out), json.loads(SCHEMA.read_text(encoding="utf-8")))

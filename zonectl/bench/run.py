@@ -9,10 +9,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from zonectl.bench import arms, disturbances, machine, sampling, serving, site
+from zonectl.bench import arms, budget, disturbances, layers, machine, sampling, serving, site
 from zonectl.bench.probe import build
 from zonectl.bench.results import Run
 from zonectl.bench.sampling import Effort
+from zonectl.bench.workloads import CATALOGUE
 from zonectl.errors import UsageError
 from zonectl.runtime.remains import teardown_when_last
 from zonectl.security.steps import parse_cpus
@@ -39,6 +40,9 @@ host = true
 PROGRAMS: Final = ("cc",)
 """Whose versions belong to a run."""
 
+EXECUTING: Final = frozenset({"composite", "witness"})
+"""Groups of workloads that execute what the root has."""
+
 FULL: Final = Effort(rounds=20, young=5, sample_s=0.02)
 QUICK: Final = Effort(rounds=8, young=4, sample_s=0.005, deadline_s=80.0)
 
@@ -54,6 +58,7 @@ class Wish:
     effort: Effort = field(default=FULL)
     processor: int | None = None
     plant_percent: float | None = None
+    layers: bool = False
 
 
 def measure(context: Context, wish: Wish, *, tell: Callable[[Progress], None]) -> Run:
@@ -66,6 +71,7 @@ def measure(context: Context, wish: Wish, *, tell: Callable[[Progress], None]) -
 
     """
     processor = choose_processor(wish)
+    limits = budget.written(wish.config.budget, workloads=(each.facts.name for each in CATALOGUE))
     began, started_at = time.monotonic(), _now()
     before = disturbances.read(processor)
     site.clear(context)
@@ -73,7 +79,7 @@ def measure(context: Context, wish: Wish, *, tell: Callable[[Progress], None]) -
         held.callback(teardown_when_last, context)
         held.enter_context(_out_of_the_way(processor))
         here = _settle(context, wish, processor=processor, held=held)
-        all_arms = _arms(here, wish)
+        all_arms = _arms(here, wish, held)
         measured = sampling.measure(all_arms, wish.workloads, wish.effort, tell=tell)
     after = disturbances.read(processor)
     return Run(
@@ -88,7 +94,11 @@ def measure(context: Context, wish: Wish, *, tell: Callable[[Progress], None]) -
         workloads=tuple(workload.facts for workload in wish.workloads),
         series=measured.series,
         missing=measured.missing,
-        warnings=disturbances.warnings(before, after, processor=processor),
+        budget=limits,
+        warnings=(
+            *_cautions(wish),
+            *disturbances.warnings(before, after, processor=processor),
+        ),
     )
 
 
@@ -124,9 +134,21 @@ def _settle(context: Context, wish: Wish, *, processor: int, held: ExitStack) ->
     )
 
 
-def _arms(here: Site, wish: Wish) -> Sequence[Arm]:
-    last = arms.ZoneArm(here) if wish.plant_percent is None else arms.PlantedArm(here, wish.plant_percent)
-    return [arms.HostArm(here), arms.HostArm(here, arms.CONTROL), last]
+def _arms(here: Site, wish: Wish, held: ExitStack) -> Sequence[Arm]:
+    """Bare metal twice, and then whatever is compared to it."""
+    hosts = arms.HostArm(here), arms.HostArm(here, arms.CONTROL)
+    if wish.plant_percent is not None:
+        return *hosts, arms.PlantedArm(here, wish.plant_percent)
+    if wish.layers:
+        return *hosts, *held.enter_context(layers.rungs(here))
+    return *hosts, arms.ZoneArm(here)
+
+
+def _cautions(wish: Wish) -> Iterator[str]:
+    """What the two arms differ in that is no wall, and depends on the zone."""
+    executing = [each.facts.name for each in wish.workloads if each.facts.group in EXECUTING]
+    if executing and not wish.config.root.host and wish.plant_percent is None:
+        yield f"the zone's root is not the host's: other programs are executed by {', '.join(executing)}"
 
 
 @contextmanager

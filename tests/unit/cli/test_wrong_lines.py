@@ -80,6 +80,8 @@ WRONG = [
     ("bench compare a.json", "bench: compare takes two files"),
     ("bench compare a.json b.json c.json", "bench: compare takes two files"),
     ("bench compare a.json b.json --quick", "bench: --quick is of no use for compare"),
+    ("bench list --check", "bench: --check is of no use for list"),
+    ("bench --json - --csv -", "bench: only one FILE can be standard output"),
     ("bench --workload getpdi", "there is no workload or group of them named 'getpdi'"),
     ("bench --workload", "bench: -w/--workload: expected one argument"),
     ("bench --rounds 0", "bench: --rounds: not from 1 to 10000: '0'"),

@@ -8,18 +8,15 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Final
 
 from zonectl.cli import failure, sources, values
-from zonectl.cli.outputs import Output
+from zonectl.cli.outputs import STDOUT, Output
 from zonectl.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Sequence
 
-    from zonectl.bench.results import Run
-    from zonectl.bench.run import Wish
     from zonectl.bench.sampling import Progress
     from zonectl.cli.setting import Setting
-    from zonectl.model.config import ZoneConfig
 
 DESCRIPTION = """\
 Measure what isolation costs: the same program works on the host and in a zone by turns, on one processor, within the
@@ -64,7 +61,18 @@ def arguments(parser: ArgumentParser) -> None:
         type=_percent,
         help="measure bare metal with so much more work in the zone's place: it must be found",
     )
+    parser.add_argument(
+        "--layers", action="store_true", help="add one wall after the other, and tell what each costs"
+    )
+    parser.add_argument(
+        "--check",
+        dest="judge",
+        action="store_true",
+        help="judge by the zone's [budget]: 1 if it is certainly exceeded",
+    )
     parser.add_argument("--json", metavar="FILE", type=_output, help="write all samples as JSON")
+    parser.add_argument("--csv", metavar="FILE", type=_output, help="write them as CSV, a row each")
+    parser.add_argument("--html", metavar="FILE", type=_output, help="write a page with pictures")
     sources.add_set(parser)
     parser.add_argument(
         "words",
@@ -100,23 +108,25 @@ def _check(options: Namespace) -> None:
     if action != _COMPARE and rest:
         raise UsageError(f"bench: {rest[0]!r} is one argument too many")
     if action in {_LIST, _COMPARE}:
-        given = [name for name in _OPTIONS if getattr(options, name)]
+        given = [word for name, word in _OPTIONS.items() if getattr(options, name)]
         if given:
             raise UsageError(f"bench: --{given[0]} is of no use for {action}")
     elif action and not (sources.is_file(action) or ZONE_NAME.match(action)):
         raise UsageError(f"bench: {action!r} is neither a file nor the name of a zone")
     for word in options.workload:
         named(word)
-    if sum(output.is_stdout for output in _outputs(options)) > 1:
+    if [options.json, options.csv, options.html].count(Output(STDOUT)) > 1:
         raise UsageError("bench: only one FILE can be standard output")
 
 
-_OPTIONS: Final = ("workload", "rounds", "quick", "processor", "plant", "json", "set")
+_OPTIONS: Final = {
+    name: "check" if name == "judge" else name
+    for name in (
+        *("workload", "rounds", "quick", "processor", "plant", "layers", "judge"),
+        *("json", "csv", "html", "set"),
+    )
+}
 """What a run takes, and the other actions do not."""
-
-
-def _outputs(options: Namespace) -> list[Output]:
-    return [output for output in (options.json,) if output is not None]
 
 
 # ------------------------------------------------------------------------------------------------------- to measure
@@ -124,11 +134,12 @@ def _outputs(options: Namespace) -> list[Output]:
 
 def _measure(options: Namespace, setting: Setting) -> int:
     from zonectl.bench.run import measure
+    from zonectl.cli import overhead
     from zonectl.cli.bar import Bar
     from zonectl.cli.lesson import end_at_signals
 
-    wish = _wish(options, setting)
-    for output in _outputs(options):
+    wish = overhead.wish(options, setting)
+    for output in overhead.outputs(options):
         output.require()
     with ExitStack() as held:
         end_at_signals(held)
@@ -138,78 +149,10 @@ def _measure(options: Namespace, setting: Setting) -> int:
             bar.show(progress.workload, progress.done, progress.left_s)
 
         found = measure(setting.context(), wish, tell=tell)
-    _report(options, found)
-    return 0 if found.complete else failure.INTERRUPTED
-
-
-def _wish(options: Namespace, setting: Setting) -> Wish:
-    from dataclasses import replace
-
-    from zonectl.bench.run import FULL, QUICK, Wish
-    from zonectl.bench.workloads import Extent, chosen
-
-    effort = QUICK if options.quick else FULL
-    if options.rounds:
-        effort = replace(effort, rounds=options.rounds)
-    name, text, config = _zone(options, setting)
-    extent = Extent.QUICK if options.quick else Extent.FULL
-    return Wish(
-        config=config,
-        name=name,
-        text=text,
-        workloads=chosen(options.workload, extent=extent),
-        effort=effort,
-        processor=options.processor,
-        plant_percent=options.plant,
-    )
-
-
-def _zone(options: Namespace, setting: Setting) -> tuple[str, str, ZoneConfig]:
-    """What the zone that is measured is called, the text of its file, and what that says."""
-    import os
-
-    from zonectl import config
-    from zonectl.bench.run import DEFAULT_NAME, DEFAULT_ZONE
-    from zonectl.runtime import zones
-    from zonectl.store import documents
-
-    if not options.words:
-        name, text = DEFAULT_NAME, DEFAULT_ZONE
-        zone = config.parse(text, file="the default zone", folder=os.getcwd(), overrides=options.set)
-    elif sources.is_file(word := options.words[0]):
-        loaded = config.load(word, options.set)
-        name, text, zone = os.path.basename(word), loaded.text, loaded.config
-    else:
-        context, name = setting.context(), values.zone(word)
-        zones.load(context, name)
-        path = context.paths.zone_file(name)
-        text = documents.read_text(path) or ""
-        zone = config.parse(text, file=path, folder=context.paths.zone_dir(name), overrides=options.set)
-    return name, config.dumps(zone) if options.set else text, zone
-
-
-# --------------------------------------------------------------------------------------------------------- to report
-
-
-def _report(options: Namespace, found: Run) -> None:
-    from zonectl.bench.report import document
-
-    if options.json is not None:
-        options.json.write(document.dump(found))
-    if not any(output.is_stdout for output in _outputs(options)):
-        _print_table(found)
-
-
-def _print_table(found: Run) -> None:
-    import shutil
-    import sys
-
-    from zonectl.bench.report import terminal
-    from zonectl.cli.table import Style
-
-    columns = shutil.get_terminal_size().columns
-    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    print(terminal.table(found, width=columns, color=Style.of_output().colour, unicode=unicode), end="")
+    overhead.report(options, found)
+    if not found.complete:
+        return failure.INTERRUPTED
+    return overhead.judge(found) if options.judge else 0
 
 
 def _list() -> None:

@@ -1,0 +1,76 @@
+"""What comes out of a run, and the budget's exit status. That it is measured at all is for tests/e2e."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from zonectl.bench.arms import BARE, CONTROL, ZONE
+from zonectl.bench.results import Host, Run, Series
+from zonectl.bench.workloads import CATALOGUE
+from zonectl.cli import overhead
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def of_times(times: Sequence[float]) -> tuple[tuple[float, ...], ...]:
+    """Rounds of two samples."""
+    return tuple((time, time) for time in times)
+
+
+def run_of(budget: dict[str, str]) -> Run:
+    """A run in which getpid takes 40 % more in the zone, and bare metal differs from itself by a tenth of a percent."""
+    bare = [100.0 + number % 3 / 10 for number in range(20)]
+    series = {"bare": bare, "control": bare[::-1], "zone": [1.4 * time for time in bare]}
+    host = Host(
+        kernel="6.12.0",
+        processor="one",
+        processors=2,
+        memory_bytes=1 << 30,
+        virtualization=None,
+        file_system="ext4",
+    )
+    return Run(
+        started_at="2026-01-31T12:00:00+00:00",
+        duration_s=60.0,
+        complete=True,
+        zone="web",
+        zone_file='name = "web"\n',
+        processor=1,
+        host=host,
+        arms=(BARE, CONTROL, ZONE),
+        workloads=tuple(each.facts for each in CATALOGUE if each.facts.name == "getpid"),
+        series=tuple(
+            Series(workload="getpid", arm=arm, loops=1000, rounds=of_times(times))
+            for arm, times in series.items()
+        ),
+        budget=budget,
+    )
+
+
+@pytest.mark.parametrize(
+    ("budget", "status", "said"),
+    [
+        ({"syscalls": "3%"}, 1, "budget syscalls = 3%: getpid: broken (+40.0 %, from +40.0 % to +40.0 %)"),
+        ({"syscalls": "50%"}, 0, "budget syscalls = 50%: getpid: kept (+40.0 %, from +40.0 % to +40.0 %)"),
+        ({"workload.getpid": "3%"}, 1, "budget workload.getpid = 3%: getpid: broken"),
+        ({"cpu": "3%"}, 0, "budget cpu = 3%: cpu: not measured"),
+        ({"start": "50ms"}, 0, "budget start = 50ms: start: not measured"),
+    ],
+)
+def test_the_status_of_a_budget(
+    capsys: pytest.CaptureFixture[str], budget: dict[str, str], status: int, said: str
+) -> None:
+    assert overhead.judge(run_of(budget)) == status
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"zonectl: {said}")
+
+
+def test_every_budget_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_of({"syscalls": "3%", "cpu": "3%"})
+    assert overhead.judge(run) == 1
+    assert overhead.judge(replace(run, series=())) == 0
+    assert len(capsys.readouterr().err.splitlines()) == 4

@@ -1,0 +1,129 @@
+"""A run of the benchmark as the command line wants it: what is measured, and where what comes out goes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from zonectl import config
+from zonectl.bench import budget
+from zonectl.bench.report import csv, document, figures, html, terminal
+from zonectl.bench.run import DEFAULT_NAME, DEFAULT_ZONE, FULL, QUICK, Wish
+from zonectl.bench.workloads import Extent, chosen
+from zonectl.cli import failure, sources, values
+from zonectl.cli.table import Style
+from zonectl.config.budget_fields import GROUPS, VERBS
+from zonectl.errors import UsageError
+from zonectl.model.config import BudgetConfig
+from zonectl.model.escape import escape
+from zonectl.runtime import zones
+from zonectl.store import documents
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from zonectl.bench.budget import Judgement
+    from zonectl.bench.results import Run
+    from zonectl.bench.workloads import Workload
+    from zonectl.cli.outputs import Output
+    from zonectl.cli.setting import Setting
+    from zonectl.model.config import ZoneConfig
+
+
+def outputs(options: Namespace) -> list[Output]:
+    """The files that are to be written."""
+    return [output for output in (options.json, options.csv, options.html) if output is not None]
+
+
+def wish(options: Namespace, setting: Setting) -> Wish:
+    """What a command line asks for.
+
+    Raises:
+        ConfigError: the zone file has problems.
+        NoSuchZone: there is no such zone.
+        UsageError: there is no budget to judge by.
+
+    """
+    effort = QUICK if options.quick else FULL
+    if options.rounds:
+        effort = replace(effort, rounds=options.rounds)
+    name, text, zone = _zone(options, setting)
+    if options.judge and zone.budget == BudgetConfig():
+        raise UsageError(f"bench: {name} has no [budget]", hint="zonectl help bench")
+    return Wish(
+        config=zone,
+        name=name,
+        text=text,
+        workloads=_workloads(options, zone),
+        effort=effort,
+        processor=options.processor,
+        plant_percent=options.plant,
+        layers=options.layers,
+    )
+
+
+def _zone(options: Namespace, setting: Setting) -> tuple[str, str, ZoneConfig]:
+    """What the zone that is measured is called, the text of its file, and what that says."""
+    if not options.words:
+        name, text = DEFAULT_NAME, DEFAULT_ZONE
+        zone = config.parse(text, file="the default zone", folder=os.getcwd(), overrides=options.set)
+    elif sources.is_file(word := options.words[0]):
+        loaded = config.load(word, options.set)
+        name, text, zone = os.path.basename(word), loaded.text, loaded.config
+    else:
+        context, name = setting.context(), values.zone(word)
+        zones.load(context, name)
+        path = context.paths.zone_file(name)
+        text = documents.read_text(path) or ""
+        zone = config.parse(text, file=path, folder=context.paths.zone_dir(name), overrides=options.set)
+    return name, config.dumps(zone) if options.set else text, zone
+
+
+def _workloads(options: Namespace, zone: ZoneConfig) -> tuple[Workload, ...]:
+    """Those that are named; else, to judge by a budget, those that it is for; else all."""
+    extent = Extent.QUICK if options.quick else Extent.FULL
+    if options.workload or not options.judge:
+        return chosen(options.workload, extent=extent)
+    named = [name for name, _ in zone.budget.workload_percent]
+    grouped = [group for key, group in GROUPS.items() if getattr(zone.budget, f"{key}_percent") is not None]
+    wanted = chosen([*grouped, *named], extent=extent)
+    whole = {each.facts.name for each in chosen((), extent=extent)}
+    return tuple(each for each in wanted if each.facts.name in {*named, *whole})
+
+
+def report(options: Namespace, found: Run) -> None:
+    """Write the files, and print the table unless one of them is standard output."""
+    forms = (options.json, document.dump), (options.csv, csv.rows), (options.html, html.page)
+    for output, form in forms:
+        if output is not None:
+            output.write(form(found))
+    if any(output.is_stdout for output in outputs(options)):
+        return
+    columns = shutil.get_terminal_size().columns
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    print(terminal.table(found, width=columns, color=Style.of_output().colour, unicode=unicode), end="")
+
+
+def judge(found: Run) -> int:
+    """Say how each budget stands, on standard error; an exit status, of failure for one that is certainly exceeded."""
+    judgements = budget.judge(found)
+    for each in judgements:
+        failure.complain(escape(f"zonectl: {_in_words(each)}"))
+    return failure.FAILED if budget.broken(judgements) else 0
+
+
+def _in_words(each: Judgement) -> str:
+    return f"budget {each.key} = {each.allowed}: {each.workload}: {each.standing}{_measured(each)}"
+
+
+def _measured(each: Judgement) -> str:
+    """Losses as percentages, times as times."""
+    if each.value is None or each.low is None or each.high is None:
+        return ""
+    shown = figures.duration if each.key in VERBS else figures.loss
+    value, low, high = map(shown, (each.value, each.low, each.high))
+    more = "" if each.rounds_needed is None else f"; about {each.rounds_needed} rounds would"
+    return f" ({value}, from {low} to {high}{more})"
