@@ -17,7 +17,7 @@ from tests.kernel.runtime.world import BUSYBOX, make_root
 from zonectl import config as zone_files
 from zonectl.bench import layers, serving, site
 from zonectl.bench.arms import HostArm
-from zonectl.errors import HostLacks, ZonectlError
+from zonectl.errors import BenchError, HostLacks, ZonectlError
 from zonectl.kernel import host, proc, process
 from zonectl.model import capabilities
 from zonectl.model.instance import Instance
@@ -248,3 +248,45 @@ def test_the_server_on_the_host_is_reached_from_below_the_network_and_through_it
             assert runner.place.server == address
             for workload in ("tcp", "udp", "connect"):
                 assert runner.sample(workload, 10, {"server": address}) > 0
+
+
+def test_nothing_of_a_root_is_executed_with_less_than_the_zones_walls(
+    instance: Context, probe_program: str, tmp_path: Path
+) -> None:
+    root = make_root(tmp_path / "root")
+    own = _site(instance, probe_program, tmp_path / "bind", f'path = "{root}"')
+    with layers.rungs(own) as found, ExitStack() as held:
+        runners = {arm.facts.name: held.enter_context(arm.start()) for arm in found if arm.facts.name in _FEW}
+        settings = {"argv": "/bin/true", "folder": site.INSIDE}
+        assert runners.pop("zone").sample("spawn", 1, settings) > 0
+        for runner in runners.values():
+            for workload in ("spawn", "getpid"):
+                with pytest.raises(BenchError, match="within all of its walls"):
+                    runner.sample(workload, 1, settings)
+            assert runner.sample("getpid", 1, {}) > 0
+
+
+_FEW = ("host", "chroot", "mnt", "overlay", "masks", "zone")
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "fifo", "folder"])
+def test_a_root_cannot_lead_the_probe_astray(
+    kind: str, instance: Context, probe_program: str, tmp_path: Path
+) -> None:
+    root, victim = make_root(tmp_path / "root"), tmp_path / "victim"
+    victim.mkdir()
+    place = root / site.INSIDE.lstrip("/")
+    match kind:
+        case "link":
+            place.symlink_to(victim)
+        case "file":
+            place.touch()
+        case "fifo":
+            os.mkfifo(place)
+        case _:
+            place.mkdir()
+            (place / "probe").symlink_to(victim / "probe")
+    own = _site(instance, probe_program, tmp_path / "bind", f'path = "{root}"')
+    with pytest.raises(BenchError, match="of its own"), layers.rungs(own):
+        pass
+    assert list(victim.iterdir()) == []

@@ -81,3 +81,9 @@ def test_what_stands_beside_is_told_and_not_added_up() -> None:
     assert BESIDE in {row.arm.name for row in findings.ladder}
     assert BESIDE not in {row.arm.name for row in findings.chain}
     assert "limits (beside)" not in {piece.layer for bar in stack.bars(findings) for piece in bar.pieces}
+
+
+def test_a_workload_that_no_rung_was_measured_in_has_no_rest() -> None:
+    findings = found(*(rung.facts.name for rung in RUNGS))
+    assert findings.zone
+    assert findings.ladder == ()

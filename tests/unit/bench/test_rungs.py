@@ -9,11 +9,13 @@ import pytest
 
 from tests.unit.planning.plans import WEB, plan_of
 from zonectl.bench.arms import ZONE
+from zonectl.bench.layers.arms import trusts_programs
 from zonectl.bench.layers.catalogue import LAYERS
 from zonectl.bench.layers.rungs import Rung, ladder, on_top
 from zonectl.bench.results import Kind
 from zonectl.model.config import (
     MountConfig,
+    MountKind,
     NamespacesConfig,
     NetworkConfig,
     NetworkMode,
@@ -191,3 +193,19 @@ def test_between_the_uppermost_and_the_zone_is_the_rest_alone() -> None:
     assert sorted(set(more) - set(kinds)) == ["EnterScaffold", "LockMounts", "ShiftClocks"]
     assert whole.restrict == thinned.restrict
     assert set(whole.before) - set(thinned.before) == {whole.before[-1]}
+
+
+@pytest.mark.parametrize(
+    ("trusted", "config"),
+    [
+        (True, SPARSE),
+        (True, replace(SPARSE, mounts=(MountConfig(target="/zonectl-bench/probe", source="/srv/probe"),))),
+        (True, replace(SPARSE, mounts=(MountConfig(target="/tmp", kind=MountKind.TMPFS),))),
+        (False, WEB),
+        (False, replace(WEB, root=RootConfig(path="/srv/root"))),
+        (False, replace(SPARSE, mounts=(MountConfig(target="/usr/local", source="/srv/local"),))),
+        (False, replace(SPARSE, mounts=(MountConfig(target="/zonectl-bench-not", source="/srv/x"),))),
+    ],
+)
+def test_whose_programs_may_be_executed_without_all_walls(trusted: bool, config: ZoneConfig) -> None:
+    assert trusts_programs(config) is trusted

@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from zonectl.bench import site
-from zonectl.errors import StoreError
+from zonectl.errors import BenchError, StoreError
 from zonectl.images import copy
 from zonectl.runtime import roots, sparse
 
@@ -20,9 +20,11 @@ _NAME = "base"
 def make(here: Site, folder: str) -> str:
     """The zone's root as a folder in `folder`, with the probe in it for who has nothing mounted; gives its path.
 
-    A sparse root lacks the host's programs: those are mounted, where something is.
+    A sparse root lacks the host's programs: those are mounted, where something is. The root may be hostile: nothing is
+    written to what it has brought.
 
     Raises:
+        BenchError: it has a folder of that name itself.
         ImageError: there is no such image, or it cannot be copied.
         StoreError: the disk is full.
 
@@ -33,13 +35,22 @@ def make(here: Site, folder: str) -> str:
             sparse.build(base)
         else:
             _copy(here, folder, base)
-        # As a zone makes it, on whose root it is the first thing.
-        os.makedirs(f"{base}{site.BIND_INSIDE}", 0o755)
-        shutil.copyfile(here.probe, f"{base}{site.PROBE_INSIDE}")
-        shutil.copymode(here.probe, f"{base}{site.PROBE_INSIDE}")
+        _furnish(here, base)
     except OSError as error:
         raise StoreError(f"cannot make {base}: {error.strerror or error}") from error
     return base
+
+
+def _furnish(here: Site, base: str) -> None:
+    own = f"{base}{site.INSIDE}"
+    try:
+        # It follows no link in its last name, and all before that is ours: from here on nothing is the root's.
+        os.mkdir(own, 0o755)
+    except FileExistsError as error:
+        raise BenchError(f"the zone's root has a {site.INSIDE} of its own") from error
+    os.mkdir(f"{base}{site.BIND_INSIDE}", 0o755)
+    shutil.copyfile(here.probe, f"{base}{site.PROBE_INSIDE}")
+    shutil.copymode(here.probe, f"{base}{site.PROBE_INSIDE}")
 
 
 def _copy(here: Site, folder: str, base: str) -> None:

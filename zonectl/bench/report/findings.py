@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zonectl.bench.bootstrap import interval, median
@@ -98,7 +98,7 @@ def derive(run: Run) -> Findings:
     layers = [arm for arm in run.arms if arm.kind is Kind.LAYER]
     rungs = [derivation.row(arm, derivation.below(arm)) for arm in layers]
     if layers and zone and zone.after:
-        rungs.append(derivation.row(zone, derivation.below(zone), title="the rest"))
+        rungs.append(_where_climbed(derivation.row(zone, derivation.below(zone), title="the rest"), rungs))
     peers = [derivation.row(arm, bare) for arm in _by_family(run.arms)]
     return Findings(
         run=run,
@@ -112,6 +112,12 @@ def derive(run: Run) -> Findings:
 
 def _unless_empty(row: Row) -> Row | None:
     return row if row.cells else None
+
+
+def _where_climbed(rest: Row, rungs: Sequence[Row]) -> Row:
+    """The rest of what the rungs have told of; where none of them was measured it would be the whole zone."""
+    climbed = {name for row in rungs for name in row.cells}
+    return replace(rest, cells={name: cell for name, cell in rest.cells.items() if name in climbed})
 
 
 def _by_family(arms: Sequence[ArmFacts]) -> list[ArmFacts]:
