@@ -2,7 +2,8 @@
 
 - `document`: JSON, from a run and back; `schema` describes it for others. `csv`: a row a sample.
 - `findings`: what may be said of a run, derived by `statistics` once, for all that follow.
-- `terminal` and its `sections`: tables of `grid`, for people.
-- `html`: one page that needs nothing else, with `charts` of `svg`; `style` is how it looks.
+- `terminal` with `overview` and `sections`, and `comparison` of two runs: tables of `grid`, for people.
+- `html`: one page that needs nothing else, with `panels` of drawings (`strips`, `stack`,
+  `plots`) and `listings`; `page.css` is how it looks.
 - `figures`, `scale`: how numbers are written, and where on an axis a loss stands.
 """

@@ -59,7 +59,12 @@ def bare_loss(ratio: float) -> str:
 
 def interval(comparison: Comparison) -> str:
     """The interval of a loss in percent: `-0.1..+0.3`."""
-    return f"{bare_loss(comparison.low)}..{bare_loss(comparison.high)}"
+    return between(comparison.low, comparison.high)
+
+
+def between(low: float, high: float) -> str:
+    """Two ratios as losses in percent: `-0.1..+0.3`."""
+    return f"{bare_loss(low)}..{bare_loss(high)}"
 
 
 def typeset(text: str) -> str:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _CODES = {"green": "32", "yellow": "33", "red": "31", "bold": "1", "dim": "2"}
 _IN_ASCII = str.maketrans({"\N{MICRO SIGN}": "u", "×": "x", "·": ".", "…": "~"})
 ELLIPSIS = "…"
+NARROWEST = 60
+"""Columns that tables of reports have in any case."""
 
 
 @dataclass(frozen=True, slots=True)

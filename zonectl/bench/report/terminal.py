@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zonectl.bench.bootstrap import median
 from zonectl.bench.report import figures, overview, sections
 from zonectl.bench.report.findings import derive
-from zonectl.bench.report.grid import Page
+from zonectl.bench.report.grid import NARROWEST, Page
 from zonectl.bench.statistics import Verdict
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from zonectl.bench.report.findings import Finding, Findings
     from zonectl.bench.results import Host, Run
 
-NARROWEST = 60
 _MOST_TOLD = 6
 """Of so many workloads is said what it would take to tell."""
 

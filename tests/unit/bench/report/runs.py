@@ -259,15 +259,38 @@ def broken_off() -> Run:
     )
 
 
+def _times(series: Series, factor: float) -> Series:
+    rounds = tuple(tuple(sample * factor for sample in samples) for samples in series.rounds)
+    return dataclasses.replace(series, rounds=rounds)
+
+
+@functools.cache
+def later() -> Run:
+    """The rich run on a newer kernel, which filters calls faster and has a slower overlay; one peer is gone."""
+    factors = {("getpid", "zone"): 0.84, ("getpid", "seccomp"): 0.84, ("create-unlink", "zone"): 1.2}
+    run = without(rich(), arm="uml")
+    return dataclasses.replace(
+        run,
+        started_at="2026-12-01T18:00:02Z",
+        host=dataclasses.replace(run.host, kernel="6.19.0"),
+        series=tuple(_times(each, factors.get((each.workload, each.arm), 1.0)) for each in run.series),
+        warnings=("hot",),
+    )
+
+
 EVIL = "<script>alert(1)</script>\"'&\x1b[31m\u202eevil"
 """Markup, quotes, a terminal's command and a mark that turns the text around."""
 
 
 @functools.cache
 def hostile() -> Run:
-    """Every text that somebody else may have chosen is an attack, and long."""
+    """All that a run can have, attacking."""
+    return attacked(rich())
+
+
+def attacked(run: Run) -> Run:
+    """The run with attacks, and long ones, for every text that somebody else may have chosen."""
     long = EVIL + "x" * 120
-    run = rich()
     return dataclasses.replace(
         run,
         started_at=EVIL,

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.bench.report import runs
-from zonectl.bench.report import csv, terminal
+from zonectl.bench.report import comparison, csv, terminal
+from zonectl.bench.report.grid import NARROWEST
 from zonectl.model.escape import width
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -28,6 +29,8 @@ SHOWN = {
     "broken-off.txt": lambda: terminal.table(runs.broken_off()),
     "hostile-60.txt": lambda: terminal.table(runs.hostile(), width=60),
     "small-colour.txt": lambda: terminal.table(runs.small(), color=True),
+    "compared.txt": lambda: comparison.table(runs.rich(), runs.later()),
+    "compared-same-host.txt": lambda: comparison.table(runs.plain(), runs.rich()),
     "small.csv": lambda: csv.rows(runs.small()),
 }
 
@@ -44,7 +47,7 @@ def test_every_golden_file_is_made() -> None:
     assert {file.name for file in GOLDEN.iterdir()} == set(SHOWN)
 
 
-@settings(max_examples=20)
+@settings(max_examples=15)
 @given(
     name=st.sampled_from(sorted(runs.ALL)),
     columns=st.integers(1, 240),
@@ -52,9 +55,21 @@ def test_every_golden_file_is_made() -> None:
     unicode=st.booleans(),
 )
 def test_no_line_is_wider_than_the_terminal(name: str, columns: int, *, color: bool, unicode: bool) -> None:
-    text = terminal.table(runs.ALL[name](), width=columns, color=color, unicode=unicode)
+    run = runs.ALL[name]()
+    text = terminal.table(run, width=columns, color=color, unicode=unicode)
+    _assert_fits(text, columns, unicode=unicode)
+
+
+@pytest.mark.parametrize("columns", [1, 80, 200])
+def test_no_line_of_a_comparison_is_wider_than_the_terminal(columns: int) -> None:
+    hostile = runs.attacked(runs.small())
+    for old, new in ((runs.small(), runs.plain()), (hostile, hostile)):
+        _assert_fits(comparison.table(old, new, width=columns, color=True), columns)
+
+
+def _assert_fits(text: str, columns: int, *, unicode: bool = True) -> None:
     for line in COLOURS.sub("", text).splitlines():
-        assert width(line) <= max(columns, terminal.NARROWEST), line
+        assert width(line) <= max(columns, NARROWEST), line
         assert line == line.rstrip()
         assert line.isprintable()
         assert unicode or line.isascii()
@@ -66,6 +81,29 @@ def test_colours_add_nothing_but_colours(name: str) -> None:
     coloured = terminal.table(run, color=True)
     assert "\x1b[" in coloured
     assert COLOURS.sub("", coloured) == terminal.table(run)
+
+
+@pytest.mark.parametrize("name", ["plain", "small", "broken off"])
+def test_a_run_does_not_differ_from_itself(name: str) -> None:
+    text = comparison.table(runs.ALL[name](), runs.ALL[name]())
+    assert not re.search(r"\b(slower|faster)\b", text)
+    assert "Only in" not in text
+
+
+def test_what_has_changed_is_told_on_both_sides() -> None:
+    text = comparison.table(runs.rich(), runs.later(), width=100)
+    lines = text[: text.index("Layers and other kinds")].splitlines()
+    zone = {line.split()[0]: line for line in lines if line.startswith("  ") and line.split()}
+    assert zone["getpid"].endswith("faster")
+    assert zone["create-unlink"].endswith("slower")
+    assert "! kernel: 6.18.2 -> 6.19.0" in text
+    assert "! new: hot" in text
+    assert "Only in the old run: integer in uml" in text
+
+
+def test_runs_without_anything_in_common_say_so() -> None:
+    other = runs.without(runs.without(runs.without(runs.small(), arm="bare"), arm="zone"), arm="control")
+    assert "The runs have no workload and arm in common." in comparison.table(runs.rich(), other)
 
 
 def test_what_was_not_measured_takes_no_room() -> None:
