@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from zonectl.cli.setting import Setting
 
 DESCRIPTION = """\
-Put back what is missing of zones that run: the bridge, the firewall rules, their link with its address, their control
-group. Nothing in them ends. "zonectl list" shows such zones as degraded, "zonectl show" says why.
+Put back what is missing of zones that run: the bridge, the rules of firewall and routing, their link with its address,
+their control group. Nothing in them ends. "zonectl list" shows such zones as degraded, "zonectl show" says why.
 """
 EXAMPLES = "zonectl repair web"
 
