@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zonectl import config
 from zonectl.bench import budget
-from zonectl.bench.report import csv, document, figures, html, terminal
+from zonectl.bench.report import comparison, csv, document, figures, html, terminal
 from zonectl.bench.run import DEFAULT_NAME, DEFAULT_ZONE, FULL, QUICK, Wish
 from zonectl.bench.workloads import Extent, chosen
 from zonectl.cli import failure, sources, values
 from zonectl.cli.table import Style
 from zonectl.config.budget_fields import GROUPS, VERBS
-from zonectl.errors import UsageError
+from zonectl.errors import StoreError, UsageError
 from zonectl.model.config import BudgetConfig
 from zonectl.model.escape import escape
 from zonectl.runtime import zones
@@ -96,15 +96,56 @@ def _workloads(options: Namespace, zone: ZoneConfig) -> tuple[Workload, ...]:
 
 def report(options: Namespace, found: Run) -> None:
     """Write the files, and print the table unless one of them is standard output."""
-    forms = (options.json, document.dump), (options.csv, csv.rows), (options.html, html.page)
-    for output, form in forms:
+    written = (options.json, document.dump), (options.csv, csv.rows), (options.html, html.page)
+    for output, text_of in written:
         if output is not None:
-            output.write(form(found))
+            output.write(text_of(found))
     if any(output.is_stdout for output in outputs(options)):
         return
-    columns = shutil.get_terminal_size().columns
-    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    print(terminal.table(found, width=columns, color=Style.of_output().colour, unicode=unicode), end="")
+    form = _Form.of_output()
+    print(terminal.table(found, width=form.width, color=form.color, unicode=form.unicode), end="")
+
+
+def compare(old: str, new: str) -> None:
+    """Print what has changed between the runs in two files.
+
+    Raises:
+        UsageError: one is not there, cannot be read, or holds no run.
+
+    """
+    form = _Form.of_output()
+    print(
+        comparison.table(_load(old), _load(new), width=form.width, color=form.color, unicode=form.unicode),
+        end="",
+    )
+
+
+def _load(path: str) -> Run:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return document.load(file.read(), path)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except StoreError as error:
+        raise UsageError(error.message, hint=error.hint) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What standard output can show."""
+
+    width: int
+    color: bool
+    unicode: bool
+
+    @staticmethod
+    def of_output() -> _Form:
+        encoding = sys.stdout.encoding or ""
+        return _Form(
+            width=shutil.get_terminal_size().columns,
+            color=Style.of_output().colour,
+            unicode=encoding.lower().startswith("utf"),
+        )
 
 
 def judge(found: Run) -> int:

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from zonectl.bench.arms import BARE, CONTROL, ZONE
+from zonectl.bench.report import document
 from zonectl.bench.results import Host, Run, Series
 from zonectl.bench.workloads import CATALOGUE
 from zonectl.cli import overhead
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from tests.unit.cli.conftest import Outcome
 
 
 def of_times(times: Sequence[float]) -> tuple[tuple[float, ...], ...]:
@@ -74,3 +78,41 @@ def test_every_budget_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert overhead.judge(run) == 1
     assert overhead.judge(replace(run, series=())) == 0
     assert len(capsys.readouterr().err.splitlines()) == 4
+
+
+def test_two_runs_are_compared(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    before = run_of({})
+    slower = replace(before.series[2], rounds=of_times([2.8 * first for first, _ in before.series[0].rounds]))
+    old.write_text(document.dump(before), encoding="utf-8")
+    new.write_text(document.dump(replace(before, series=(*before.series[:2], slower))), encoding="utf-8")
+    outcome = run("bench", "compare", str(old), str(new))
+    assert outcome.status == 0
+    (line,) = [line for line in outcome.out.splitlines() if "getpid" in line and "slower" in line]
+    assert "+100 %" in line
+    assert "\x1b" not in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "No such file or directory"),
+        ("", "is damaged"),
+        ("{}", "no schema_version"),
+        ('{"schema_version": 99}', "newer"),
+        ('{"schema_version": 1}', "is damaged"),
+    ],
+)
+def test_what_holds_no_run_is_refused_in_a_line(
+    run: Callable[..., Outcome], tmp_path: Path, text: str | None, said: str
+) -> None:
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(document.dump(run_of({})), encoding="utf-8")
+    if text is not None:
+        bad.write_text(text, encoding="utf-8")
+    for words in ((good, bad), (bad, good)):
+        outcome = run("bench", "compare", *map(str, words))
+        assert outcome.status == 2
+        assert outcome.out == ""
+        assert outcome.err.startswith(f"zonectl: {bad}")
+        assert said in outcome.err.splitlines()[0]

@@ -166,7 +166,10 @@ def _list() -> None:
 
 
 def _compare(paths: Sequence[str]) -> int:
-    raise NotImplementedError(paths)
+    from zonectl.cli import overhead
+
+    overhead.compare(*paths)
+    return 0
 
 
 # -------------------------------------------------------------------------------------------------- to read arguments
