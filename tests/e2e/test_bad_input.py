@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.instance import REPOSITORY
+from tests.e2e.patience import until
 from tests.requirements import cgroup2_mount
 
 if TYPE_CHECKING:
@@ -283,6 +284,51 @@ def test_a_damaged_record_hides_no_other_zone(z: Zonectl) -> None:
         assert "damaged" in z("show", "bad").out
     z("delete", "-f", "bad")
     assert set(z.list()) == {"good"}
+
+
+@pytest.mark.fault(
+    "the note of a zone's last end is empty or nonsense, as a power cut leaves what was not synced",
+    "its end is `unknown`; it is listed with all others, and starts",
+)
+def test_a_last_end_that_makes_no_sense(z: Zonectl) -> None:
+    z.define("good")
+    z.define("torn", "exit 3")
+    z("start", "torn")
+    note = z.root / "zones/torn/last.json"
+    for broken in ("", "\0" * 100, '{"schema_version": 99}'):
+        until(lambda: "status 3" in z("show", "torn").out)
+        note.write_text(broken)
+        assert z.list().keys() == {"good", "torn"}
+        assert "unknown" in z("show", "torn").out
+        z("start", "torn")
+
+
+@pytest.mark.fault(
+    "the note of a running zone's init is empty or nonsense",
+    "that zone is `incomplete` with the reason; all others are usable; `delete -f` ends it and leaves nothing",
+)
+def test_a_note_of_an_init_that_makes_no_sense(z: Zonectl) -> None:
+    z.define("good")
+    z.define("bad")
+    z("start", "good", "bad")
+    init = z.list()["bad"]["pid"]
+    for broken in ("", "[]", '{"schema_version": 99}'):
+        (z.run_root / "zones/bad/live.json").write_text(broken)
+        z("zoned", "stop")
+        assert z.list()["bad"]["state"] == "incomplete"
+        assert "live.json" in z("show", "bad").out
+        for words, code in ((("start", "bad"), STATE), (("exec", "bad", "true"), FOREGROUND)):
+            assert len(z(*words, code=code).err.splitlines()) <= 2
+        assert z.exec("good", "echo", "well").out == "well\n"
+    z("stop", "good")
+    z("start", "good")
+    assert os.path.exists(f"/proc/{init}")
+    z("delete", "-f", "bad")
+    until(lambda: not os.path.exists(f"/proc/{init}"))
+    assert set(z.list()) == {"good"}
+    # zoned tells its log that it could not settle that zone, and nothing else.
+    assert all("live.json is damaged" in line for line in z.complaints().splitlines())
+    (z.run_root / "zoned.log").write_text("")
 
 
 def test_the_corpus_is_what_it_says() -> None:

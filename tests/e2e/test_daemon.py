@@ -194,6 +194,7 @@ def test_the_next_zoned_undoes_what_the_last_could_not(z: Zonectl) -> None:
         assert client.stdout.readline() == b"up\n"
         (run,) = z.list().values()
         worker = proc.parent_pid(run["pid"])
+        assert worker is not None
         assert worker not in {z.zoned(), os.getpid(), 1}
         for pid in (z.zoned(), worker):
             os.kill(pid, signal.SIGKILL)

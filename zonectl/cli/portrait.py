@@ -121,7 +121,7 @@ def _hints(found: ZoneStatus) -> Iterator[str]:
     name = found.name
     match found.state:
         case _ if found.damaged:
-            yield f"its record is damaged: zonectl delete -f {name}"
+            yield f"what is kept of it is damaged: zonectl delete -f {name}"
         case ZoneState.INCOMPLETE:
             yield f"a create or delete was interrupted: zonectl delete {name}, or create it again"
         case ZoneState.PAUSED:

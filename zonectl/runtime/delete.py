@@ -42,6 +42,8 @@ def _delete(context: Context, name: str, *, force: bool) -> None:
     found = status(context, name) if force else require(context, name, "delete")
     if found.record is None:
         return
+    if found.damaged and not force:  # nobody knows whether it runs
+        raise StoreError(found.damaged, zone=name, hint=f"zonectl delete -f {name}")
     if found.live is not None:
         end_init(context, found.record, found.live, number=signal.SIGKILL, wait_s=0)
     sweep(context, found.record)

@@ -86,7 +86,10 @@ def survivors(context: Context) -> list[Survivor]:
     """The zones whose init is alive, each with a pidfd that the caller owns."""
     found = []
     for name in records.list_names(context.paths):
-        live = records.load_live(context.paths, name)
+        try:
+            live = records.load_live(context.paths, name)
+        except StoreError:  # nobody can tell who its init is; `list` says so
+            continue
         pidfd = open_init(live) if live else None
         if live and pidfd is not None:
             found.append(Survivor(name=name, pid=live.pid, pidfd=pidfd))

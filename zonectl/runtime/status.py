@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class ZoneStatus:
     """A zone as it is now. `live` is the note of its init where that is verified to be alive.
 
-    `damaged` is the reason why the record cannot be read; `record` is None then.
+    `damaged` is the reason why the record cannot be read, and `record` is None then, or why its init's note cannot.
     """
 
     name: str
@@ -88,7 +88,11 @@ def _status(context: Context, found: ZoneRecord | Damaged) -> ZoneStatus:
     last = records.load_last(context.paths, found.name)
     if isinstance(found, Damaged):
         return damaged_status(context, found.name, found.reason, last=last)
-    live = alive(context, found.name)
+    try:
+        live = alive(context, found.name)
+    except StoreError as error:  # what runs of it is in its group, whoever its init is
+        reason, state = error.message, ZoneState.INCOMPLETE
+        return ZoneStatus(name=found.name, state=state, record=found, live=None, last=last, damaged=reason)
     state = _state(context, found, live)
     return ZoneStatus(name=found.name, state=state, record=found, live=live, last=last)
 

@@ -158,7 +158,7 @@ def remove_live(paths: Paths, name: str) -> None:
 
 
 def save_last(paths: Paths, name: str, last: LastExit) -> None:
-    """Note how the zone ended; not synced (an end lost in a power cut is of no use).
+    """Note how the zone ended; not synced: after a power cut it may be missing, or not be what was written.
 
     Raises:
         StoreError: it cannot be written.
@@ -170,13 +170,22 @@ def save_last(paths: Paths, name: str, last: LastExit) -> None:
 def load_last(paths: Paths, name: str) -> LastExit | None:
     """How the zone ended last; None when it never did.
 
-    Raises:
-        StoreError: the document is damaged or newer.
-
+    What cannot be read, or made sense of, is an end that nobody knows: a power cut may leave such a note, and no zone,
+    let alone all that are listed with it, should be of no use for that.
     """
     path = paths.last_file(name)
-    document = documents.read_optional(path, newest=SCHEMA_VERSION)
-    return None if document is None else _last(Fields(path, document))
+    try:
+        document = documents.read_optional(path, newest=SCHEMA_VERSION)
+        return None if document is None else _last(Fields(path, document))
+    except StoreError:
+        return LastExit(ended_at=_written_at(path), status=None, signal=None)
+
+
+def _written_at(path: str) -> float:
+    try:
+        return os.lstat(path).st_mtime
+    except OSError:
+        return 0.0
 
 
 def _document(kept: ZoneRecord | LiveNote | LastExit) -> dict[str, object]:

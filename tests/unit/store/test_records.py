@@ -77,6 +77,19 @@ def test_live_and_last_read_back(paths: Paths) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["", "{", "\0" * 40, "[]", '{"schema_version": 99}', '{"schema_version": 1}']
+)
+def test_a_last_end_that_makes_no_sense_is_an_unknown_one(paths: Paths, text: str) -> None:
+    records.save_record(paths, RECORD)
+    note = Path(paths.last_file("web"))
+    note.write_text(text)
+    last = records.load_last(paths, "web")
+    assert last == LastExit(ended_at=note.stat().st_mtime, status=None, signal=None)
+    records.save_last(paths, "web", LastExit(ended_at=2.0, status=0, signal=None))
+    assert records.load_last(paths, "web") == LastExit(ended_at=2.0, status=0, signal=None)
+
+
+@pytest.mark.parametrize(
     ("key", "value"),
     [
         ("id", "0123ABCD"),
