@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from contextlib import ExitStack, contextmanager
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
 _Any = TypeVar("_Any")
 
 ROLES = ("command", "client", "worker", "init", "zoned")
-"""Whose calls: the command's without zoned and all that it forks and executes; the client's; the worker's; those with
-what it forks, the zone's init up to its program; zoned's with those of what it forks meanwhile: workers, and those who
-clear up when a zone has ended.
+"""Whose calls: the command's without zoned and all that it forks and executes; the client's; the worker's; those of
+what the worker forks, which is the zone's init or who enters a zone, up to their program; zoned's with those of what it
+forks meanwhile: workers, and those who clear up when a zone has ended.
 """
 
 PATIENCE_S = 6.0
@@ -36,6 +38,7 @@ _HANGS_S = 40
 _NO_INTERPRETER = "Python runtime state: core initialized"
 _ATTEMPTS = 5
 _ZONED_LOGGER_WORKER = 3
+_GLANCE_S = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,8 @@ class Driver:
             done = self._perform(scene, role, point, log)
             lies = self._lies(scene, done)
             leaks = self._clean()
+        except strace.NotAttachedError:  # not reached
+            self._reset()
         except (AssertionError, RuntimeError) as error:
             lies.append(str(error))
             self._reset()
@@ -109,21 +114,52 @@ class Driver:
             cold = ["--no-daemon"] if role == "command" else []
             traced = strace.words(log, point, follow=role == "command")
             return _run(self.z, [*traced, COMMAND, *cold, *words])
+        if role == "init":
+            return self._perform_inside([COMMAND, *words], point, log)
         with self._attached(role, point, log):
             done = _run(self.z, [COMMAND, *words])
+            processes.calm(self.z)
+        return done
+
+    def _perform_inside(self, argv: list[str], point: Point | None, log: Path) -> Done:
+        """Run the command, with what its worker forks traced as soon as that waits for the worker.
+
+        strace counts the calls of each process on its own and could not tell init's from the worker's, which come
+        first: so the worker is not traced, but stands still behind its clone3(2) until strace is there.
+        """
+        _, *workers = self._zoned()
+        before = {worker: processes.children(worker) for worker in workers}
+
+        def born() -> tuple[int, int] | None:
+            found = ((worker, processes.children(worker) - before[worker]) for worker in workers)
+            return next(((worker, min(new)) for worker, new in found if new), None)
+
+        with ExitStack() as stack:
+            stack.enter_context(strace.slow_to_clone(workers, self.work / "slow.said"))
+            client = stack.enter_context(_Command(self.z, argv))
+            while not (pair := born()) and client.runs:
+                time.sleep(_GLANCE_S)
+            if pair:
+                worker, init = pair
+                os.kill(worker, signal.SIGSTOP)
+                try:
+                    processes.wait_asleep(init)
+                    stack.enter_context(strace.attached([init], log, point, follow=True))
+                finally:
+                    os.kill(worker, signal.SIGCONT)
+            done = client.done()
             processes.calm(self.z)
         return done
 
     @contextmanager
     def _attached(self, role: str, point: Point | None, log: Path) -> Iterator[None]:
         """Trace zoned and its children to come, or all its workers, since any of them may get the client."""
-        follow = role in {"init", "zoned"}
         with ExitStack() as stack:
             for attempt in range(_ATTEMPTS):
                 zoned, *workers = self._zoned()
                 pids = [zoned] if role == "zoned" else workers
                 try:
-                    stack.enter_context(strace.attached(pids, log, point, follow=follow))
+                    stack.enter_context(strace.attached(pids, log, point, follow=role == "zoned"))
                     break
                 except strace.NotAttachedError:  # zoned has sent one of them home meanwhile
                     if attempt + 1 == _ATTEMPTS:
@@ -182,17 +218,37 @@ class Driver:
             self.rest()
 
 
-def _run(z: Zonectl, argv: list[str]) -> Done:
-    with subprocess.Popen(
-        argv, env=z.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+class _Command(subprocess.Popen[bytes]):
+    """A command that runs."""
+
+    def __init__(self, z: Zonectl, argv: list[str]) -> None:
+        pipe, null = subprocess.PIPE, subprocess.DEVNULL
+        super().__init__(argv, env=z.environment, stdin=null, stdout=pipe, stderr=pipe)
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.poll() is None
+
+    def done(self) -> Done:
+        """How it ends.
+
+        Raises:
+            RuntimeError: it does not.
+
+        """
         try:
-            out, err = process.communicate(timeout=_HANGS_S)
+            out, err = self.communicate(timeout=_HANGS_S)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+            self.kill()
+            self.communicate()
             raise RuntimeError(f"hangs for {_HANGS_S} s") from None
-    return Done(process.returncode, out, err)
+        return Done(self.returncode, out, err)
+
+
+def _run(z: Zonectl, argv: list[str]) -> Done:
+    with _Command(z, argv) as command:
+        return command.done()
 
 
 def _patiently(look: Callable[[], list[str]], *, patience_s: float = PATIENCE_S) -> list[str]:
@@ -214,6 +270,6 @@ def every(driver: Driver, verbs: list[str], roles: list[str]) -> Iterator[tuple[
     for verb in verbs:
         scene = SCENES[verb]
         for role in roles:
-            if role == "command" and not scene.cold:
+            if (role == "command" and not scene.cold) or (role == "init" and not scene.forks):
                 continue
             yield scene, role, driver.points(scene, role)

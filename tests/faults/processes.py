@@ -29,6 +29,28 @@ def workers(zoned_pid: int) -> list[int]:
     return [int(pid) for pid in pids if "zoned" in _read(int(pid), "cmdline")]
 
 
+def children(pid: int) -> set[int]:
+    """The children of a process, whatever they run."""
+    return {int(child) for child in _read(pid, f"task/{pid}/children").split()}
+
+
+def wait_asleep(pid: int) -> None:
+    """Wait until the process sleeps and goes on sleeping, or is gone.
+
+    Raises:
+        RuntimeError: it never sleeps.
+
+    """
+    deadline = time.monotonic() + _TIMEOUT_S
+    while _read(pid, "status"):
+        before = _counted(pid)
+        time.sleep(_STILL_S)
+        if before and before == _counted(pid):
+            return
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"process {pid} does not come to rest")
+
+
 def calm(z: Zonectl) -> list[int]:
     """Wait until zoned and its workers sleep and go on sleeping: zoned's pid and theirs; nothing if there is none.
 

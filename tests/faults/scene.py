@@ -23,7 +23,7 @@ class Scene:
     """One command. `prepare` brings the victim to where `words` make sense; `claim` is what an exit with 0 says.
 
     `claim` is the state that the victim is then in; "" for none, where the standard output is to be PONG. `cold` says
-    whether the command can do its work without zoned.
+    whether the command can do its work without zoned, `forks` whether its worker forks something that goes into a zone.
     """
 
     verb: str
@@ -31,6 +31,7 @@ class Scene:
     prepare: Callable[[Zonectl], None]
     claim: str
     cold: bool = True
+    forks: bool = False
 
     def holds(self, done: Done, state: str) -> bool:
         """Whether what an exit with 0 claims is so."""
@@ -67,12 +68,31 @@ SCENES = {
             words=lambda z: ["run", *z.sets, "busybox", "--", "echo", PONG],
             prepare=_nothing,
             claim="",
+            forks=True,
         ),
-        Scene(verb="start", words=lambda _: ["start", VICTIM], prepare=_created, claim="running", cold=False),
-        Scene(verb="exec", words=lambda _: ["exec", VICTIM, "--", "echo", PONG], prepare=_started, claim=""),
+        Scene(
+            verb="start",
+            words=lambda _: ["start", VICTIM],
+            prepare=_created,
+            claim="running",
+            cold=False,
+            forks=True,
+        ),
+        Scene(
+            verb="exec",
+            words=lambda _: ["exec", VICTIM, "--", "echo", PONG],
+            prepare=_started,
+            claim="",
+            forks=True,
+        ),
         Scene(verb="stop", words=lambda _: ["stop", VICTIM], prepare=_started, claim="installed"),
         Scene(
-            verb="restart", words=lambda _: ["restart", VICTIM], prepare=_started, claim="running", cold=False
+            verb="restart",
+            words=lambda _: ["restart", VICTIM],
+            prepare=_started,
+            claim="running",
+            cold=False,
+            forks=True,
         ),
         Scene(verb="delete", words=lambda _: ["delete", "-f", VICTIM], prepare=_started, claim="absent"),
     )

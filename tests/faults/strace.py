@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections import Counter
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from tests.faults.calls import Point
 
+_STANDS_US = 400_000
 _CALL = re.compile(r"^(?:(?P<pid>\d+) +)?(?P<name>\w+)\(", re.MULTILINE)
 
 
@@ -45,13 +47,28 @@ def words(log: Path, point: Point | None, *, follow: bool, programs: bool = True
 @contextmanager
 def attached(pids: Sequence[int], log: Path, point: Point | None, *, follow: bool) -> Iterator[None]:
     """Trace the processes `pids` within the block; with `follow` their children to come, up to a program of theirs."""
-    argv = [
-        *words(log, point, follow=follow, programs=False),
-        *(word for pid in pids for word in ("-p", str(pid))),
-    ]
-    said = log.with_suffix(".said")
+    with _tracing(words(log, point, follow=follow, programs=False), pids, log.with_suffix(".said")):
+        yield
+
+
+@contextmanager
+def slow_to_clone(pids: Sequence[int], said: Path) -> Iterator[None]:
+    """Have the processes `pids` stand still behind each clone3(2) for a while, in which their child goes on."""
+    expression = f"inject=clone3:delay_exit={_STANDS_US}"
+    with _tracing(["strace", "-o", os.devnull, "-e", "trace=clone3", "-e", expression], pids, said):
+        yield
+
+
+@contextmanager
+def _tracing(argv: Sequence[str], pids: Sequence[int], said: Path) -> Iterator[None]:
+    """Run strace at the processes `pids` within the block."""
     with said.open("wb") as stderr:
-        tracer = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
+        tracer = subprocess.Popen(
+            [*argv, *(word for pid in pids for word in ("-p", str(pid)))],
+            stdin=subprocess.DEVNULL,
+            stdout=stderr,
+            stderr=stderr,
+        )
 
     def ready() -> bool:
         return said.read_bytes().count(b" attached") >= len(pids) or tracer.poll() is not None
