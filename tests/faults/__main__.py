@@ -72,11 +72,11 @@ def main() -> int:
 
 def _throw_all(driver: Driver, options: argparse.Namespace) -> tuple[list[Verdict], int]:
     """What came of all faults for which there was time, those of the record with them; and how many there are."""
+    began = told = time.monotonic()
     throws = list(_every(driver, options))
     before = {(each.verb, each.role, each.point): each for each in _recorded(options)}
     verdicts = [before[throw.name] for throw in throws if throw.name in before]
     chosen = [throw for throw in _chosen(throws, options) if throw.name not in before]
-    began = told = time.monotonic()
     print(f"{len(throws)} points, {len(verdicts)} of them done before, {len(chosen)} to do", flush=True)
     for throw in chosen:
         if time.monotonic() > max(began, told) + _TELLS_S:
@@ -115,7 +115,9 @@ def _sampled(throws: list[Throw], each: int, chance: random.Random) -> list[Thro
     groups: dict[tuple[str, str, bool], list[Throw]] = {}
     for throw in throws:
         groups.setdefault((throw.scene.verb, throw.role, throw.point.fault == calls.KILL), []).append(throw)
-    return [throw for group in groups.values() for throw in sample(group, each, chance)]
+    chosen = [throw for group in groups.values() for throw in sample(group, each, chance)]
+    chance.shuffle(chosen)  # where there is no time for all of them, none is always the one left out
+    return chosen
 
 
 def _recorded(options: argparse.Namespace) -> list[Verdict]:
