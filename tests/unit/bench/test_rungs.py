@@ -9,10 +9,10 @@ import pytest
 
 from tests.unit.planning.plans import WEB, plan_of
 from zonectl.bench.arms import ZONE
-from zonectl.bench.layers.arms import trusts_programs
 from zonectl.bench.layers.catalogue import LAYERS
 from zonectl.bench.layers.rungs import Rung, ladder, on_top
 from zonectl.bench.results import Kind
+from zonectl.bench.trust import trusts_programs
 from zonectl.model.config import (
     MountConfig,
     MountKind,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from zonectl.bench import pipes, site
 from zonectl.bench.durable import durable
@@ -13,8 +13,8 @@ from zonectl.bench.hosted import Pipes
 from zonectl.bench.layers import thinning
 from zonectl.bench.layers.catalogue import HOST
 from zonectl.bench.runner import Place
-from zonectl.errors import BenchError
-from zonectl.model.config import MountKind, NetworkMode
+from zonectl.bench.trust import careful
+from zonectl.model.config import NetworkMode
 from zonectl.runtime.run import running
 
 if TYPE_CHECKING:
@@ -24,12 +24,7 @@ if TYPE_CHECKING:
     from zonectl.bench.results import ArmFacts
     from zonectl.bench.runner import Runner
     from zonectl.bench.site import Site
-    from zonectl.model.config import ZoneConfig
     from zonectl.planning import ZonePlan
-
-_SPAWN: Final = "spawn"
-_ARGV: Final = "argv"
-"""The workload that executes programs of the root, and the setting that says which."""
 
 
 class RungArm:
@@ -61,8 +56,8 @@ class RungArm:
             )
             streams.let_go()
             place = self._place(shaping.outside)
-            probe: Runner = pipes.connect(streams.requests, streams.answers, place=place)
-            yield probe if trusts_programs(self._here.config) else _Careful(probe)
+            probe = pipes.connect(streams.requests, streams.answers, place=place)
+            yield careful(probe, self._here.config)
 
     def _place(self, outside: str) -> Place:
         connected = self._rung.config.network.mode is not NetworkMode.NONE
@@ -71,45 +66,6 @@ class RungArm:
             bind_folder=f"{outside}{site.BIND_INSIDE}",
             server=self._here.server if connected else None,
         )
-
-
-def trusts_programs(config: ZoneConfig) -> bool:
-    """Whether all programs of the zone are the host's own, which may be executed with less than the zone's walls.
-
-    What else is in a root is nobody's to trust, nor what is mounted in it: of that, only the probe is executed.
-    """
-    mounted = (mount.target for mount in config.mounts if mount.kind is MountKind.BIND)
-    return config.root.host and all(target.startswith(f"{site.INSIDE}/") for target in mounted)
-
-
-class _Careful:
-    """A probe that is asked to execute nothing but itself."""
-
-    def __init__(self, probe: Runner) -> None:
-        self._probe = probe
-
-    @property
-    def place(self) -> Place:
-        """What things are called where it runs."""
-        return self._probe.place
-
-    @property
-    def broken(self) -> bool:
-        """Whether the conversation has ended."""
-        return self._probe.broken
-
-    def sample(self, workload: str, loops: int, settings: dict[str, str]) -> int:
-        """As the probe.
-
-        Raises:
-            BenchError: a program of the root would be executed; or as the probe.
-
-        """
-        if workload == _SPAWN or _ARGV in settings:
-            raise BenchError(
-                "a program of the zone's root is executed within all of its walls, or not at all"
-            )
-        return self._probe.sample(workload, loops, settings)
 
 
 class _Shaping:
