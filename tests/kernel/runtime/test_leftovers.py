@@ -109,7 +109,7 @@ def test_an_image_that_goes_while_a_zone_is_made_is_missed(world: World) -> None
 def test_a_zone_is_stopped_and_deleted_though_the_run_root_is_full(world: World) -> None:
     """What is deleted makes room; whoever cannot be stopped for want of it would be there for ever."""
     run = world.folder / "run"
-    mount.mount("full", run, "tmpfs", 0, "size=256k,mode=700")
+    mount.mount("full", run, "tmpfs", 0, "size=512k,mode=700")
     try:
         world.context.paths.ensure()
         world.started()

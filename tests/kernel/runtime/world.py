@@ -16,6 +16,7 @@ from zonectl import config
 from zonectl.kernel import host, proc, process
 from zonectl.model.instance import Instance, zone_cgroup
 from zonectl.namespaces.steps.mounts import STAGING
+from zonectl.network import gate
 from zonectl.runtime import exec as execution
 from zonectl.runtime.context import Context
 from zonectl.runtime.create import create
@@ -314,6 +315,7 @@ class World:
         found = [str(path) for path in (group, Path(f"/sys/class/net/{self.bridge}")) if path.exists()]
         if shutil.which("nft"):
             found += [line for line in ruleset_names().splitlines() if self.context.instance.table in line]
+        found += ["routing rules"] if gate.is_there(self.context.instance) else []
         return found
 
     def becomes(self, before: dict[str, object], *, save: str = "") -> None:
