@@ -97,6 +97,10 @@ bench-start: packages-run packages-bench venv  ## what starting a zone costs, ne
 bench-density: packages-run venv  ## what many zones at once cost (root)
 	@$(AS_ROOT) $(VENV)/python tools/bench_density.py $(BENCH_ARGS)
 
+.PHONY: bench-detection
+bench-detection: packages-build venv  ## whether bench finds what is planted, and nothing else (root)
+	@$(AS_ROOT) PYTHONPATH=. $(VENV)/python tools/bench_detection.py $(BENCH_ARGS)
+
 .PHONY: bench-seccomp
 bench-seccomp: packages-build venv  ## what the system call filter costs a call, and a start (root)
 	@$(AS_ROOT) $(VENV)/python tools/bench_seccomp.py $(BENCH_ARGS)

@@ -43,8 +43,8 @@ PROGRAMS: Final = ("cc",)
 EXECUTING: Final = frozenset({"composite", "witness"})
 """Groups of workloads that execute what the root has."""
 
-FULL: Final = Effort(rounds=20, young=5, sample_s=0.02)
-QUICK: Final = Effort(rounds=8, young=4, sample_s=0.005, deadline_s=80.0)
+FULL: Final = Effort(rounds=20, young=1, sample_s=0.02)
+QUICK: Final = Effort(rounds=8, young=2, sample_s=0.005, deadline_s=80.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
