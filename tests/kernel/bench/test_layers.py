@@ -21,6 +21,7 @@ from zonectl.errors import BenchError, HostLacks, ZonectlError
 from zonectl.kernel import host, proc, process
 from zonectl.model import capabilities
 from zonectl.model.instance import Instance
+from zonectl.network import shared
 from zonectl.runtime import garbage, settle
 from zonectl.runtime.context import Context
 from zonectl.runtime.remains import teardown_when_last
@@ -77,9 +78,11 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
     assert records.list_names(context.paths) == []
 
 
-def _site(context: Context, probe: str, bind: Path, root: str = "host = true") -> Site:
+def _site(
+    context: Context, probe: str, bind: Path, root: str = "host = true", *, tables: str = TABLES
+) -> Site:
     bind.mkdir(exist_ok=True)
-    config = zone_files.parse(f'name = "web"\n[root]\n{root}\n{TABLES}', file="test.toml", folder="/")
+    config = zone_files.parse(f'name = "web"\n[root]\n{root}\n{tables}', file="test.toml", folder="/")
     fitted = site.fitted(config, probe=probe, bind=str(bind), processor=0)
     return site.Site(context=context, config=fitted, probe=probe, bind=str(bind), processor=0)
 
@@ -248,6 +251,22 @@ def test_the_server_on_the_host_is_reached_from_below_the_network_and_through_it
             assert runner.place.server == address
             for workload in ("tcp", "udp", "connect"):
                 assert runner.sample(workload, 10, {"server": address}) > 0
+
+
+def test_bridge_and_firewall_come_with_the_network(probe_program: str, tmp_path: Path) -> None:
+    """In an instance of its own: what zones share stays as long as there is one of them."""
+    where = Instance(root=str(tmp_path / "state"), run=str(tmp_path / "run"))
+    context = Context(instance=where, paths=Paths(where), facts=host.host_facts())
+    tables = TABLES.replace(BRIDGE, f"{BRIDGE}n").replace("10.212.", "10.213.")
+    own = _site(context, probe_program, tmp_path / "bind", tables=tables)
+    with layers.rungs(own) as found:
+        arms = {arm.facts.name: arm for arm in found}
+        with arms["cgroup"].start():
+            assert shared.left(where) == []
+        with arms["net"].start():
+            assert {("bridge", f"{BRIDGE}n"), ("nft table", where.table)} <= set(shared.left(where))
+    teardown_when_last(context)
+    assert shared.left(where) == []
 
 
 def test_nothing_of_a_root_is_executed_with_less_than_the_zones_walls(
