@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -45,6 +46,8 @@ def main() -> int:
     if os.geteuid() != 0:
         print("bench_detection: must be run as root", file=sys.stderr)
         return 1
+    # A benchmark that is broken off removes what it has made, too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     runs: list[tuple[bool, Run]] = []
     with tempfile.TemporaryDirectory(prefix="zonectl-detection.") as folder:
         for number in range(2 * options.runs):
