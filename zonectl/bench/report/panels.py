@@ -165,7 +165,8 @@ def _kind(found: Findings, row: Row, scale: LossScale) -> Markup:
     ratios = found.shared_ratios(row)
     names = [workload.name for workload in found.workloads_of(found.peers) if workload.name in row.cells]
     middle = median(ratios)
-    claimed = f"{row.arm.family or 'no class'}; claimed: {row.arm.claimed or 'nothing'}"
+    claim = f"claimed: {row.arm.claimed}" if row.arm.claimed else "no figure is claimed"
+    claimed = f"{row.arm.family or 'no class'}; {claim}"
     least, middling, most = (figures.typeset(figures.loss(of)) for of in (min(ratios), middle, max(ratios)))
     return tag(
         "div",

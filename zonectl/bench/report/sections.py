@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _NOTHING = "·"
 _GAP = "  "
-_NAME_MOST, _TEXT_MOST, _CLAIM_MOST = 18, 24, 16
+_NAME_MOST, _TEXT_MOST, _HEAD_MOST, _CLAIM_MOST = 22, 24, 18, 16
 _CLASS_FIGURES = 48
 """What the claim and the figures of a class take of a line, at most, with all gaps."""
 
@@ -84,7 +84,7 @@ def _beside(left: Sequence[list[Cell]], right: Sequence[list[Cell]]) -> list[lis
 
 def _matrix_column(page: Page, rows: Sequence[Row], workload: WorkloadFacts) -> list[list[Cell]]:
     """The head and the cells of a workload, as wide as each other: loss and interval are one text."""
-    title = Cell(page.cut(page.shown(workload.name), _NAME_MOST), "dim", right=True)
+    title = Cell(page.cut(page.shown(workload.name), _HEAD_MOST), "dim", right=True)
     return [[title], *([_matrix_cell(row, workload.name)] for row in rows)]
 
 
@@ -128,7 +128,7 @@ def _classes(page: Page, found: Findings) -> list[str]:
 
 def _class_row(page: Page, row: Row, *, among: Findings) -> list[Cell]:
     ratios = among.shared_ratios(row)
-    claimed = page.cut(page.shown(row.arm.claimed or ""), _CLAIM_MOST)
+    claimed = page.cut(page.shown(row.arm.claimed or "-"), _CLAIM_MOST)
     of = [figures.loss(ratio) for ratio in (median(ratios), min(ratios), max(ratios))]
     name = page.cut(page.shown(row.title), min(_TEXT_MOST, page.width - _CLASS_FIGURES))
     return [Cell(f"  {name}"), Cell(claimed), *(Cell(text, right=True) for text in of)]

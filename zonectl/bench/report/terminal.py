@@ -56,7 +56,9 @@ def machine(host: Host) -> str:
 
 def versions(host: Host) -> str:
     """The programs that took part, in a line."""
-    return ", ".join(f"{name} {version}" for name, version in host.versions.items()) or "no versions noted"
+    # Some programs begin with their name themselves.
+    told = (each if each.startswith(f"{name} ") else f"{name} {each}" for name, each in host.versions.items())
+    return ", ".join(told) or "no versions noted"
 
 
 def _rounds(found: Findings) -> str:

@@ -29,8 +29,8 @@ SHOWN = {
     "broken-off.txt": lambda: terminal.table(runs.broken_off()),
     "hostile-60.txt": lambda: terminal.table(runs.hostile(), width=60),
     "small-colour.txt": lambda: terminal.table(runs.small(), color=True),
-    "compared.txt": lambda: comparison.table(runs.rich(), runs.later()),
-    "compared-same-host.txt": lambda: comparison.table(runs.plain(), runs.rich()),
+    "compared.txt": lambda: comparison.table(runs.earlier(), runs.later()),
+    "compared-same-host.txt": lambda: comparison.table(runs.plain(), runs.earlier()),
     "small.csv": lambda: csv.rows(runs.small()),
 }
 
@@ -91,7 +91,7 @@ def test_a_run_does_not_differ_from_itself(name: str) -> None:
 
 
 def test_what_has_changed_is_told_on_both_sides() -> None:
-    text = comparison.table(runs.rich(), runs.later(), width=100)
+    text = comparison.table(runs.earlier(), runs.later(), width=100)
     lines = text[: text.index("Layers and other kinds")].splitlines()
     zone = {line.split()[0]: line for line in lines if line.startswith("  ") and line.split()}
     assert zone["getpid"].endswith("faster")
