@@ -1,8 +1,8 @@
 """Budgets judged: whether isolation costs certainly more than a zone file allows, certainly not, or neither.
 
 A budget of a group holds for each of its workloads, unless the workload has one of its own. Percentages are what the
-zone takes more than bare metal in the same rounds, and as `statistics.judge` judges; times are the zone's own, whose
-noise is what the control's differ by.
+zone takes more than bare metal in the same rounds, and as `statistics.judge` judges; times are the zone's own, of
+the command as a user types it, beside which there is no control.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ Rounds: TypeAlias = tuple[tuple[float, ...], ...]
 
 _OF_WORKLOAD: Final = "workload."
 LIFE_CYCLE: Final = "life cycle"
+_COMMAND: Final = "zonectl {}"
+"""What a verb's workload is called, as a user runs it: by zoned."""
 _NS_OF_US: Final = 1000
 
 
@@ -140,7 +142,8 @@ class _Judging:
     def _workloads(self, key: str) -> list[WorkloadFacts]:
         """Those that the budget is for."""
         if key in VERBS:
-            return [each for each in self._run.workloads if (each.group, each.name) == (LIFE_CYCLE, key)]
+            command = _COMMAND.format(key)
+            return [each for each in self._run.workloads if (each.group, each.name) == (LIFE_CYCLE, command)]
         if key.startswith(_OF_WORKLOAD):
             return [each for each in self._run.workloads if each.name == key.removeprefix(_OF_WORKLOAD)]
         group = [each for each in self._run.workloads if each.group == GROUPS[key]]
@@ -152,7 +155,7 @@ class _Judging:
         control = self._rounds(workload, Kind.CONTROL)
         floor = noise_floor(bare, control) if bare and control else 0.0
         if key in VERBS:
-            return self._of_time(key, zone, floor=floor) if zone else None
+            return self._of_time(key, workload.name, zone, floor=floor) if zone else None
         if not (bare and zone):
             return None
         found = compare(bare, zone, floor=floor, limit=self._limits[key])
@@ -166,7 +169,7 @@ class _Judging:
         series = self._run.find(workload.name, arm.name) if arm else None
         return series.rounds if series else ()
 
-    def _of_time(self, key: str, rounds: Rounds, *, floor: float) -> Judgement:
+    def _of_time(self, key: str, name: str, rounds: Rounds, *, floor: float) -> Judgement:
         times, limit_ns = values(rounds), self._limits[key]
         low, high = interval(times)
         standing = Standing.UNCLEAR
@@ -174,7 +177,7 @@ class _Judging:
             standing = Standing.BROKEN
         elif len(times) >= LEAST_ROUNDS and high <= limit_ns:
             standing = Standing.KEPT
-        return replace(self._judgement(key, key, standing), value=median(times), low=low, high=high)
+        return replace(self._judgement(key, name, standing), value=median(times), low=low, high=high)
 
     def _judgement(self, key: str, workload: str, standing: Standing) -> Judgement:
         return Judgement(key=key, allowed=self._run.budget[key], workload=workload, standing=standing)

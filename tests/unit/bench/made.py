@@ -9,7 +9,7 @@ from zonectl.bench.results import ArmFacts, Host, Kind, Run, Series, WorkloadFac
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-GROUPS = {"integer": "cpu", "floating": "cpu", "getpid": "system calls", "start": "life cycle"}
+GROUPS = {"integer": "cpu", "floating": "cpu", "getpid": "system calls", "zonectl start": "life cycle"}
 """The workloads of such a run."""
 
 HOST = Host(kernel="6", processor="x", processors=1, memory_bytes=1, virtualization=None, file_system="ext4")

@@ -67,8 +67,8 @@ def test_what_lies_below_the_noise_is_not_certain() -> None:
     ],
 )
 def test_a_time(ms: tuple[float, ...], standing: Standing) -> None:
-    found = run({"start": "50ms"}, start=ms)
-    assert standings(found) == {"start start": standing}
+    found = run({"start": "50ms"}, **{"zonectl start": ms})
+    assert standings(found) == {"start zonectl start": standing}
     assert budget.judge(found)[0].value == pytest.approx(sorted(ms)[len(ms) // 2] * 1e6, rel=0.2)
 
 
