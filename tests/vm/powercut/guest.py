@@ -137,6 +137,9 @@ def _do(verb: str, name: str, *words: str) -> None:
 def main() -> None:
     """Check, then work."""
     seed, known = sys.argv[1:]
+    if not os.path.ismount("/scratch"):
+        say("WRONG", "the disk cannot be mounted")
+        sys.exit(1)
     ROOT.mkdir(mode=0o700, exist_ok=True)
     RUN.mkdir(mode=0o700, exist_ok=True)
     if not (ROOT / "images" / "refs.json").exists():
