@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,7 +12,7 @@ import pytest
 
 from tests.unit.bench.report import runs
 from tools import chromium
-from zonectl.bench.report import html
+from zonectl.bench.report import document, html
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +112,18 @@ def test_a_telephone_shows_all_figures_of_a_row(page: chromium.Page, tmp_path: P
     words = str(seen.asked("words()"))
     for figure in ("getpid", "the shortest call", "+30.1", "+28.9..+69.3", "cannot tell"):
         assert figure in words
+
+
+def test_a_picture_of_a_panel_for_the_documentation(tmp_path: Path) -> None:
+    run, picture = tmp_path / "run.json", tmp_path / "picture.png"
+    run.write_text(document.dump(runs.rich()), encoding="utf-8")
+    tool = Path(__file__).parents[3] / "tools" / "page_picture.py"
+    options = ("--panel", "The ladder", "--width", "700", "--scale", "1")
+    subprocess.run([sys.executable, tool, run, picture, *options], check=True, timeout=100)
+    signature, width, height = struct.unpack(">16sII", picture.read_bytes()[:24])
+    assert signature.startswith(b"\x89PNG")
+    assert width == 700
+    assert 500 < height < 2000
 
 
 # That what is asked above would be seen.
