@@ -81,14 +81,15 @@ def fitted(config: ZoneConfig, *, probe: str, bind: str, processor: int) -> Zone
         autostart=False,
         restart=Restart.NO,
         depends_on=(),
-        network=_leased(config.network),
+        network=leased(config.network),
         mounts=(*config.mounts, *mounts),
         process=replace(config.process, affinity=str(processor)),
     )
     return zone_files.parse(zone_files.dumps(changed), file=f"{config.name}, as it is measured", folder="/")
 
 
-def _leased(network: NetworkConfig) -> NetworkConfig:
+def leased(network: NetworkConfig) -> NetworkConfig:
+    """The network of a zone that has no address of its own yet."""
     return replace(network, address=None) if network.mode is NetworkMode.VETH else network
 
 
