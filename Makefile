@@ -59,7 +59,7 @@ lock:  ## resolve the lock files anew; LOCK_ARGS=--upgrade for the newest of eve
 test: packages-run packages-build packages-test check test-kernel test-e2e test-hostile faults test-vm powercut  ## everything, as CI does
 
 .PHONY: test-kernel
-test-kernel: packages-run packages-test venv  ## real system calls (root)
+test-kernel: packages-run packages-test packages-bench packages-lane venv  ## real system calls (root)
 	@$(STAGE) 1500 "kernel tests" $(AS_ROOT) $(PYTEST) -p no:cacheprovider tests/kernel
 
 .PHONY: test-e2e

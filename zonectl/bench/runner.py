@@ -26,7 +26,9 @@ PROTOCOL_VERSION = 1
 class Place:
     """What an arm calls the things that workloads need: paths as the probe sees them."""
 
-    root_folder: str  # a folder to write to, on the arm's root file system
+    root_folder: (
+        str | None
+    )  # a folder to write to, on the arm's root file system; None: it is none like the others'
     bind_folder: str | None  # a folder to write to, bound from the host; for bare metal simply another folder
     server: (
         str | None

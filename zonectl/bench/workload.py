@@ -54,7 +54,7 @@ def _told(need: Need | None, place: Place) -> dict[str, str]:
         case None:
             return {}
         case Need.ROOT_FOLDER:
-            return {"folder": place.root_folder}
+            return {"folder": _there(place.root_folder, "no file system like the others'")}
         case Need.BIND_FOLDER:
             return {"folder": _there(place.bind_folder, "no folder is bound from the host")}
         case Need.SERVER:

@@ -100,7 +100,7 @@ def test_the_bare_probe_is_on_the_host_and_the_zones_is_inside(sites: Sites) -> 
                 "Seccomp": "0",
                 "NSpid": str(bare.pid),
             }
-            assert Path(bare.runner.place.root_folder).samefile(f"/proc/{bare.pid}/cwd")
+            assert Path(bare.runner.place.root_folder or "").samefile(f"/proc/{bare.pid}/cwd")
         with probed(here, arms.ZoneArm(here)) as zone:
             theirs = proc.namespace_ids(zone.pid)
             for kind in ("mnt", "pid", "user", "net", "uts", "ipc", "cgroup"):

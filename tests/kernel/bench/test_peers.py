@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.vm.lane import kernel_package, options
+from zonectl.bench import sampling, site
+from zonectl.bench.arms import HostArm
+from zonectl.bench.peers import catalogue, clock, initramfs
+from zonectl.bench.peers.containers import CONTAINERS, ContainerArm
+from zonectl.bench.runner import Place
+from zonectl.bench.sampling import Effort
+from zonectl.bench.workload import Extent
+from zonectl.bench.workloads import chosen
+from zonectl.errors import BenchError
+from zonectl.kernel import proc
+
+if TYPE_CHECKING:
+    from tests.kernel.bench.conftest import Sites
+    from tests.kernel.runtime.world import World
+    from zonectl.bench.runner import Arm
+    from zonectl.bench.site import Site
+
+PROGRAMS = tuple(f"program:{peer.program}" for peer in CONTAINERS)
+GETPID = chosen(["getpid"], extent=Extent.FULL)
+
+
+def probe_in(here: Site) -> int:
+    """The one probe that runs from a container's root: podman's is nobody's child of ours."""
+    program = next(Path(here.context.paths.zones_dir).glob(f"*/base{site.PROBE_INSIDE}"))
+    found = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with suppress(OSError):
+            if Path(f"/proc/{name}/exe").samefile(program):
+                found.append(int(name))
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.requires(*PROGRAMS)
+@pytest.mark.parametrize("name", [peer.name for peer in CONTAINERS])
+def test_a_container_runs_the_probe_in_walls_of_its_own(sites: Sites, name: str) -> None:
+    ours = proc.namespace_ids(os.getpid())
+    with sites() as here, catalogue.arms(here, (name,), kernel=None) as (arm,), arm.start() as runner:
+        pid = probe_in(here)
+        theirs = proc.namespace_ids(pid)
+        assert all(theirs[kind] != ours[kind] for kind in ("mnt", "pid", "net"))
+        assert os.sched_getaffinity(pid) == {here.processor}
+        assert runner.sample("getpid", 1000, {}) > 0
+        for folder in (runner.place.root_folder, runner.place.bind_folder):
+            assert folder is not None
+            assert runner.sample("create", 10, {"folder": folder}) > 0
+        assert runner.place.server is None
+
+
+def test_what_is_missing_is_left_out_with_the_reason(sites: Sites, world: World) -> None:
+    none = replace(CONTAINERS[0], name="none", program="zonectl-no-such-program", package="none")
+    with sites() as here:
+        before = world.footprint()
+        found: list[Arm] = [HostArm(here), ContainerArm(here, none, base="/")]
+        measured = sampling.measure(found, GETPID, Effort(rounds=2, young=1, sample_s=0.001))
+        world.becomes(before)
+    assert [series.arm for series in measured.series] == ["bare"]
+    assert [(each.name, each.reason) for each in measured.missing] == [
+        ("none", "zonectl-no-such-program is not installed")
+    ]
+
+
+@pytest.mark.requires("program:crun")
+def test_a_runtime_that_fails_is_quoted(sites: Sites) -> None:
+    with sites() as here, catalogue.arms(here, ("crun",), kernel=None) as (arm,):
+        inside = next(Path(here.context.paths.zones_dir).glob(f"*/base{site.PROBE_INSIDE}"))
+        inside.unlink()
+        with pytest.raises(BenchError, match=r"ended: .*probe.*No such file"), arm.start():
+            pass
+
+
+@pytest.mark.requires("program:linux.uml")
+def test_a_modified_kernel_runs_the_probe_and_keeps_time(sites: Sites, world: World) -> None:
+    with sites() as here:
+        before = world.footprint()
+        with catalogue.arms(here, ("user-mode-linux",), kernel=None) as (arm,), arm.start() as runner:
+            assert runner.sample("getpid", 100, {}) > 0
+            assert runner.place == Place(root_folder=None, bind_folder=None, server=None)
+        world.becomes(before)
+
+
+@pytest.mark.requires("program:qemu-system-x86_64")
+def test_an_emulated_machine_runs_the_probe_and_keeps_time(sites: Sites) -> None:
+    kernel = str(kernel_package.cached(options.default_cache()).image)
+    with sites() as here, catalogue.arms(here, ("qemu-tcg",), kernel=kernel) as (arm,), arm.start() as runner:
+        assert runner.sample("getpid", 100, {}) > 0
+
+
+def test_a_clock_that_runs_slow_is_found_out(sites: Sites) -> None:
+    class Slow:
+        """A probe whose clock runs at half the host's speed."""
+
+        def __init__(self, runner: object) -> None:
+            self.runner = runner
+
+        def sample(self, workload: str, loops: int, settings: dict[str, str]) -> int:
+            return self.runner.sample(workload, loops, settings) // 2  # type: ignore[attr-defined, no-any-return]
+
+    with sites() as here, HostArm(here).start() as runner:
+        clock.require_true(runner)
+        with pytest.raises(BenchError, match="its clock cannot be trusted"):
+            clock.require_true(Slow(runner))  # type: ignore[arg-type]
+
+
+@pytest.mark.requires("program:cpio")
+def test_the_archive_is_one_that_others_read(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(b"content")
+    archive = initramfs.archive(str(program))
+    argv = ["cpio", "--extract", "--quiet", "--no-absolute-filenames"]
+    (tmp_path / "out").mkdir()
+    subprocess.run(argv, check=True, input=archive, cwd=tmp_path / "out")
+    assert (tmp_path / "out/init").read_bytes() == b"content"
+    assert (tmp_path / "out/init").stat().st_mode & 0o777 == 0o755
+    assert os.stat(tmp_path / "out/dev/console").st_rdev == os.makedev(5, 1)
+    assert sorted(os.listdir(tmp_path / "out")) == ["dev", "init", "proc", "tmp"]
