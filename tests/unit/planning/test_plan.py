@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.unit.config.strategies import configs
 from tests.unit.planning.plans import BOUND, CONFIGS, FACTS, INSTANCE, WEB, filter_of, plan_of, text
 from zonectl.errors import HostLacks
-from zonectl.model.config import MountKind, NetworkMode, ResourcesConfig, ZoneConfig
+from zonectl.model.config import BudgetConfig, MountKind, NetworkMode, ResourcesConfig, ZoneConfig
 from zonectl.model.facts import CgroupFacts, HostFacts
 from zonectl.model.steps import Binding, Side, Step
 from zonectl.namespaces.steps.contents import MountFilesystem
@@ -115,6 +115,10 @@ def test_the_plan_is_a_function_of_what_it_is_given(config: ZoneConfig, resolv_c
     )
     assert first == second
     assert hash(first) == hash(second)
+
+
+def test_a_budget_is_nothing_to_a_start() -> None:
+    assert plan_of(replace(WEB, budget=BudgetConfig(cpu_percent=3.0, start_us=50_000))) == plan_of(WEB)
 
 
 def test_a_limit_that_the_host_cannot_enforce_is_refused_and_named() -> None:
