@@ -11,6 +11,7 @@ import enum
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
+from zonectl.bench import lifecycle
 from zonectl.bench.bootstrap import interval, median
 from zonectl.bench.results import Kind
 from zonectl.bench.statistics import LEAST_ROUNDS, Verdict, compare, noise_floor, values
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 Rounds: TypeAlias = tuple[tuple[float, ...], ...]
 
 _OF_WORKLOAD: Final = "workload."
-LIFE_CYCLE: Final = "life cycle"
-_COMMAND: Final = "zonectl {}"
-"""What a verb's workload is called, as a user runs it: by zoned."""
 _NS_OF_US: Final = 1000
 
 
@@ -142,8 +140,8 @@ class _Judging:
     def _workloads(self, key: str) -> list[WorkloadFacts]:
         """Those that the budget is for."""
         if key in VERBS:
-            command = _COMMAND.format(key)
-            return [each for each in self._run.workloads if (each.group, each.name) == (LIFE_CYCLE, command)]
+            command = lifecycle.GROUP, lifecycle.name(key)
+            return [each for each in self._run.workloads if (each.group, each.name) == command]
         if key.startswith(_OF_WORKLOAD):
             return [each for each in self._run.workloads if each.name == key.removeprefix(_OF_WORKLOAD)]
         group = [each for each in self._run.workloads if each.group == GROUPS[key]]
