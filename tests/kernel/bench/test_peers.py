@@ -126,3 +126,11 @@ def test_the_archive_is_one_that_others_read(tmp_path: Path) -> None:
     assert (tmp_path / "out/init").stat().st_mode & 0o777 == 0o755
     assert os.stat(tmp_path / "out/dev/console").st_rdev == os.makedev(5, 1)
     assert sorted(os.listdir(tmp_path / "out")) == ["dev", "init", "proc", "tmp"]
+
+
+@pytest.mark.requires("program:crun")
+def test_programs_of_an_image_are_not_executed_in_other_walls_than_its_zones(sites: Sites) -> None:
+    with sites() as here, catalogue.arms(here, ("crun",), kernel=None) as (arm,), arm.start() as runner:
+        with pytest.raises(BenchError, match="within all of its walls"):
+            runner.sample("spawn", 1, {"argv": "/bin/true", "folder": site.INSIDE})
+        assert runner.sample("getpid", 1, {}) > 0

@@ -17,6 +17,7 @@ from zonectl.bench.peers.classes import OPERATING_SYSTEM
 from zonectl.bench.peers.conversation import conversing
 from zonectl.bench.results import ArmFacts, Kind
 from zonectl.bench.runner import Place
+from zonectl.bench.trust import careful
 from zonectl.model.instance import zone_cgroup
 
 if TYPE_CHECKING:
@@ -209,9 +210,11 @@ class ContainerArm:
             argv = programs.apart(self._peer.argv(program, ground), folder=standing.folder)
             given = Hosted(argv=argv, folder="/", config=here.config, group=group)
             place = Place(root_folder=site.INSIDE, bind_folder=site.BIND_INSIDE, server=None)
-            yield held.enter_context(
+            probe = held.enter_context(
                 conversing(given, place=place, scratch=standing.folder, greeting_s=_GREETING_S)
             )
+            # What a runtime without ids of their own gives an image's programs is not what the zone's file says.
+            yield careful(probe, here.config)
 
 
 def _own_group(here: Site, zone_id: ZoneId) -> str | None:
