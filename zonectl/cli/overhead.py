@@ -120,6 +120,19 @@ def compare(old: str, new: str) -> None:
     )
 
 
+def show(options: Namespace) -> None:
+    """Show the run in a file as if it had just been measured.
+
+    Raises:
+        UsageError: it is not there, cannot be read, or holds no run; or a file cannot be written.
+
+    """
+    found = _load(options.words[1])
+    for output in outputs(options):
+        output.require()
+    report(options, found)
+
+
 def _load(path: str) -> Run:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:

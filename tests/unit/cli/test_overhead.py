@@ -116,3 +116,16 @@ def test_what_holds_no_run_is_refused_in_a_line(
         assert outcome.out == ""
         assert outcome.err.startswith(f"zonectl: {bad}")
         assert said in outcome.err.splitlines()[0]
+
+
+def test_a_run_that_was_kept_is_shown_in_every_form(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    kept, page, again = (tmp_path / name for name in ("run.json", "run.html", "again.json"))
+    kept.write_text(document.dump(run_of({})), encoding="utf-8")
+    outcome = run("bench", "show", str(kept), "--html", str(page), "--json", str(again))
+    assert outcome.status == 0
+    assert "What isolation costs" in outcome.out
+    assert "What isolation costs" in page.read_text(encoding="utf-8")
+    assert again.read_text(encoding="utf-8") == kept.read_text(encoding="utf-8")
+    assert run("bench", "show", str(kept), "--csv", "-").out.startswith('"workload","group","arm"')
+    assert run("bench", "show", str(tmp_path / "none.json")).status == 2
+    assert run("bench", "show", str(kept), "--html", "/nosuch/x.html").status == 2

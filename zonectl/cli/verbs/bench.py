@@ -24,18 +24,21 @@ same limits, and takes the time itself. What is measured is a zone of its own, m
 with the host's programs and everything else by default; it is gone afterwards. Each loss has an interval of 95 %, and
 nothing is claimed that is not more than what bare metal differs from itself by.
 
-"bench list" lists the workloads, "bench compare" tells what has changed between two runs. A FILE "-" is standard
-output. Ctrl-C ends the run with what has been measured until then. docs/manual/bench.md tells how to read it.
+"bench list" lists the workloads, "bench show" shows a run that was kept as JSON, "bench compare" tells what has changed
+between two. A FILE "-" is standard output. Ctrl-C ends the run with what has been measured until then.
+docs/manual/bench.md tells how to read it.
 """
 EXAMPLES = """\
 zonectl bench --quick
 zonectl bench --workload "system calls" --workload tcp-round-trip
 zonectl bench --json before.json ./web.toml
+zonectl bench show before.json --html before.html
 zonectl bench compare before.json after.json
 zonectl bench list
 """
 _LIST: Final = "list"
 _COMPARE: Final = "compare"
+_SHOW: Final = "show"
 _COMPARED: Final = 2
 _MOST_ROUNDS: Final = 10_000
 _MOST_PERCENT: Final = 1000.0
@@ -79,19 +82,22 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="ZONE|FILE",
         nargs="*",
         type=values.text,
-        help="a zone, or a zone file (it has a / or ends in .toml); or: list; or: compare OLD.json NEW.json",
+        help="a zone, or a zone file (it has a / or ends in .toml); or: list; "
+        "or: show RUN.json; or: compare OLD.json NEW.json",
     )
     parser.set_defaults(check=_check)
 
 
 def run(options: Namespace, setting: Setting) -> int:
-    """Measure, or list, or compare."""
+    """Measure, or list, or show, or compare."""
     match options.words[:1]:
         case ["list"]:
             _list()
             return 0
         case ["compare"]:
             return _compare(options.words[1:])
+        case ["show"]:
+            return _show(options)
         case _:
             setting.require_root("bench")
             return _measure(options, setting)
@@ -103,12 +109,10 @@ def _check(options: Namespace) -> None:
     from zonectl.model.names import ZONE_NAME
 
     action, rest = (options.words or [""])[0], options.words[1:]
-    if action == _COMPARE and len(rest) != _COMPARED:
-        raise UsageError("bench: compare takes two files", hint="zonectl bench compare OLD.json NEW.json")
-    if action != _COMPARE and rest:
-        raise UsageError(f"bench: {rest[0]!r} is one argument too many")
-    if action in {_LIST, _COMPARE}:
-        given = [word for name, word in _OPTIONS.items() if getattr(options, name)]
+    _check_files(action, rest)
+    if action in {_LIST, _SHOW, _COMPARE}:
+        useful = _FORMS if action == _SHOW else ()
+        given = [word for name, word in _OPTIONS.items() if getattr(options, name) and name not in useful]
         if given:
             raise UsageError(f"bench: --{given[0]} is of no use for {action}")
     elif action and not (sources.is_file(action) or ZONE_NAME.match(action)):
@@ -127,6 +131,18 @@ _OPTIONS: Final = {
     )
 }
 """What a run takes, and the other actions do not."""
+
+_FORMS: Final = ("json", "csv", "html")
+"""What a run is written as, a new one or one that is shown."""
+
+
+def _check_files(action: str, rest: Sequence[str]) -> None:
+    if action == _COMPARE and len(rest) != _COMPARED:
+        raise UsageError("bench: compare takes two files", hint="zonectl bench compare OLD.json NEW.json")
+    if action == _SHOW and len(rest) != 1:
+        raise UsageError("bench: show takes a file", hint="zonectl bench show RUN.json")
+    if action not in {_COMPARE, _SHOW} and rest:
+        raise UsageError(f"bench: {rest[0]!r} is one argument too many")
 
 
 # ------------------------------------------------------------------------------------------------------- to measure
@@ -169,6 +185,13 @@ def _compare(paths: Sequence[str]) -> int:
     from zonectl.cli import overhead
 
     overhead.compare(*paths)
+    return 0
+
+
+def _show(options: Namespace) -> int:
+    from zonectl.cli import overhead
+
+    overhead.show(options)
     return 0
 
 
