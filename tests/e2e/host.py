@@ -2,8 +2,9 @@
 
 Other programs of the host go on meanwhile, other instances of zonectl among them. What carries the mark of another
 instance is theirs. Of processes, and of the namespaces that they keep, those count that descend from this one or carry
-our mark; of links those that are named as zonectl names them. In CI, where the host is the tests' alone, every link
-counts, and every process that has lost its parent and is in a namespace that was not there before.
+our mark; of links and files those that are named as zonectl names them, but for the default instance's. In CI, where
+the host is the tests' alone, everything counts, and every process that has lost its parent and is in a namespace that
+was not there before.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ PATIENCE_S = 8.0
 _KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 _FOLDERS = ("/run", "/run/zonectl", "/var/lib/zonectl", "/dev/shm")
 _ALONE = bool(os.environ.get("CI"))
+_DEFAULT = "zonectl"
+"""The group and the folders of the default instance, which bears no mark, and which no test is."""
 _LINK = re.compile(r"zbr|z[0-9a-f]{8}[a-z]\b")
 _OTHERS = re.compile(r"zonectl[-_:](?!test\b)([0-9a-f]{6})\b")
 
@@ -162,7 +165,12 @@ class Host:
         mount = cgroup2_mount()
         assert mount is not None
         found = (os.path.relpath(folder, mount) for folder, _, _ in os.walk(mount))
-        return [name for name in found if "zonectl" in name and not self._is_theirs(name)]
+        return [
+            name
+            for name in found
+            if "zonectl" in name and not self._is_theirs(name)
+            if _ALONE or name.partition("/")[0] != _DEFAULT
+        ]
 
 
 def table() -> list[Process]:
@@ -222,8 +230,14 @@ def _files() -> list[str]:
     found = []
     for folder in _FOLDERS:
         if os.path.isdir(folder):
-            found += [f"{folder}/{name}" for name in os.listdir(folder) if _ALONE or name != "netns"]
+            found += [
+                f"{folder}/{name}" for name in os.listdir(folder) if _ALONE or _may_be_ours(folder, name)
+            ]
     return found
+
+
+def _may_be_ours(folder: str, name: str) -> bool:
+    return "zonectl" in name and name != _DEFAULT and os.path.basename(folder) != _DEFAULT
 
 
 def _descriptors() -> list[str]:
