@@ -75,6 +75,14 @@ def test_the_ladder(z: Zonectl) -> None:
     assert {"bare", "control", "zone"} <= measured
 
 
+def test_another_kind_is_measured_or_missing_with_a_reason(z: Zonectl) -> None:
+    run = json.loads(z("bench", *z.sets, *SHORT, "--against", "crun", "--json", "-").out)
+    (peer,) = [arm for arm in run["arms"] if arm["kind"] == "peer"]
+    assert (peer["name"], peer["family"]) == ("crun", "operating system")
+    measured = "crun" in {series["arm"] for series in run["series"]}
+    assert measured != ("crun" in {missing["name"] for missing in run["missing"]})
+
+
 def test_what_a_budget_is_for_is_measured_and_judged(z: Zonectl) -> None:
     text = 'name = "box"\nroot = { image = "busybox" }\n[budget]\nworkload = { spin = "90000%" }\n'
     done = z("bench", "--check", "--quick", "--rounds", "2", z.write("box", text))

@@ -6,12 +6,13 @@ import datetime as dt
 import os
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from zonectl.bench import arms, budget, disturbances, layers, machine, sampling, serving, site
+from zonectl.bench import arms, budget, disturbances, guests, layers, machine, sampling, serving, site, whole
+from zonectl.bench.peers import catalogue
 from zonectl.bench.probe import build
-from zonectl.bench.results import Run
+from zonectl.bench.results import ArmFacts, Run
 from zonectl.bench.sampling import Effort
 from zonectl.bench.workloads import CATALOGUE
 from zonectl.errors import UsageError
@@ -46,10 +47,21 @@ EXECUTING: Final = frozenset({"composite", "witness"})
 FULL: Final = Effort(rounds=20, young=1, sample_s=0.02)
 QUICK: Final = Effort(rounds=8, young=2, sample_s=0.005, deadline_s=80.0)
 
+OLDER: Final = 5
+"""Rounds of the same processes where other kinds are measured too: a machine takes seconds to boot."""
+
+ARMS: Final[tuple[ArmFacts, ...]] = (arms.BARE, arms.ZONE)
+"""Where whole commands are run, when no workload is measured."""
+
+_NOTHING: Final = sampling.Measured(series=(), missing=(), complete=True)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is to be measured: the zone of `config`, whose file has the text `text` and is called `name`."""
+    """What is to be measured: the zone of `config`, whose file has the text `text` and is called `name`.
+
+    `against` are names of `peers`; those with a kernel of their own boot `kernel`, or one that is found.
+    """
 
     config: ZoneConfig
     name: str = DEFAULT_NAME
@@ -59,6 +71,10 @@ class Wish:
     processor: int | None = None
     plant_percent: float | None = None
     layers: bool = False
+    against: tuple[str, ...] = ()
+    kernel: str | None = None
+    life_cycle: bool = False
+    density: int = 0  # up to so many zones
 
 
 def measure(context: Context, wish: Wish, *, tell: Callable[[Progress], None]) -> Run:
@@ -71,29 +87,37 @@ def measure(context: Context, wish: Wish, *, tell: Callable[[Progress], None]) -
 
     """
     processor = choose_processor(wish)
+    effort = replace(wish.effort, young=OLDER) if wish.against else wish.effort
     limits = budget.written(wish.config.budget, workloads=(each.facts.name for each in CATALOGUE))
     began, started_at = time.monotonic(), _now()
     before = disturbances.read(processor)
     site.clear(context)
+    guests.clear(context)
     with ExitStack() as held:
         held.callback(teardown_when_last, context)
-        held.enter_context(_out_of_the_way(processor))
-        here = _settle(context, wish, processor=processor, held=held)
-        all_arms = _arms(here, wish, held)
-        measured = sampling.measure(all_arms, wish.workloads, wish.effort, tell=tell)
+        rounds = effort.rounds if wish.life_cycle else 0
+        typed = whole.measure(context, wish.config, rounds=rounds, most=wish.density, tell=tell)
+        facts, measured = ARMS, _NOTHING
+        if wish.workloads and typed.complete:
+            held.enter_context(_out_of_the_way(processor))
+            here = _settle(context, wish, processor=processor, held=held)
+            all_arms = _arms(here, wish, held)
+            facts = tuple(arm.facts for arm in all_arms)
+            measured = sampling.measure(all_arms, wish.workloads, effort, tell=tell)
     after = disturbances.read(processor)
     return Run(
         started_at=started_at,
         duration_s=time.monotonic() - began,
-        complete=measured.complete,
+        complete=typed.complete and measured.complete,
         zone=wish.name,
         zone_file=wish.text,
         processor=processor,
-        host=machine.host(context.paths.zones_dir, programs=PROGRAMS),
-        arms=tuple(arm.facts for arm in all_arms),
-        workloads=tuple(workload.facts for workload in wish.workloads),
-        series=measured.series,
-        missing=measured.missing,
+        host=machine.host(context.paths.zones_dir, programs=(*PROGRAMS, *catalogue.programs(wish.against))),
+        arms=facts,
+        workloads=(*(workload.facts for workload in wish.workloads), *typed.workloads),
+        series=(*measured.series, *typed.series),
+        density=typed.density,
+        missing=(*measured.missing, *typed.missing),
         budget=limits,
         warnings=(
             *_cautions(wish),
@@ -139,9 +163,12 @@ def _arms(here: Site, wish: Wish, held: ExitStack) -> Sequence[Arm]:
     hosts = arms.HostArm(here), arms.HostArm(here, arms.CONTROL)
     if wish.plant_percent is not None:
         return *hosts, arms.PlantedArm(here, wish.plant_percent)
+    others: list[Arm] = [arms.ZoneArm(here)]
     if wish.layers:
-        return *hosts, *held.enter_context(layers.rungs(here))
-    return *hosts, arms.ZoneArm(here)
+        others = held.enter_context(layers.rungs(here))
+    if wish.against:
+        others += held.enter_context(catalogue.arms(here, wish.against, kernel=wish.kernel))
+    return *hosts, *others
 
 
 def _cautions(wish: Wish) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from zonectl import config
 from zonectl.bench import budget
+from zonectl.bench.peers import catalogue
 from zonectl.bench.report import comparison, csv, document, figures, html, terminal
 from zonectl.bench.run import DEFAULT_NAME, DEFAULT_ZONE, FULL, QUICK, Wish
 from zonectl.bench.workloads import Extent, chosen
@@ -62,6 +63,10 @@ def wish(options: Namespace, setting: Setting) -> Wish:
         processor=options.processor,
         plant_percent=options.plant,
         layers=options.layers,
+        against=catalogue.chosen(options.against),
+        kernel=options.kernel,
+        life_cycle=options.life_cycle or (options.judge and _has_times(zone.budget)),
+        density=options.density or 0,
     )
 
 
@@ -83,15 +88,25 @@ def _zone(options: Namespace, setting: Setting) -> tuple[str, str, ZoneConfig]:
 
 
 def _workloads(options: Namespace, zone: ZoneConfig) -> tuple[Workload, ...]:
-    """Those that are named; else, to judge by a budget, those that it is for; else all."""
+    """Those that are named; else, to judge by a budget, those that it is for; else all, or none beside commands."""
     extent = Extent.QUICK if options.quick else Extent.FULL
-    if options.workload or not options.judge:
+    alone = (options.life_cycle or options.density) and not (options.layers or options.against)
+    if options.workload or not (options.judge or alone):
         return chosen(options.workload, extent=extent)
+    if not options.judge:
+        return ()
     named = [name for name, _ in zone.budget.workload_percent]
     grouped = [group for key, group in GROUPS.items() if getattr(zone.budget, f"{key}_percent") is not None]
+    if not (named or grouped):
+        return ()
     wanted = chosen([*grouped, *named], extent=extent)
     whole = {each.facts.name for each in chosen((), extent=extent)}
     return tuple(each for each in wanted if each.facts.name in {*named, *whole})
+
+
+def _has_times(limits: BudgetConfig) -> bool:
+    """Whether a verb has a budget."""
+    return any(getattr(limits, f"{key}_us") is not None for key in VERBS)
 
 
 def report(options: Namespace, found: Run) -> None:

@@ -85,6 +85,8 @@ WRONG = [
     ("bench show a.json b.json", "bench: show takes a file"),
     ("bench show a.json --html a.html --rounds 3", "bench: --rounds is of no use for show"),
     ("bench --json - --csv -", "bench: only one FILE can be standard output"),
+    ("bench --against crnu", "--against: no peer is called 'crnu'"),
+    ("bench list --against crun", "bench: --against is of no use for list"),
     ("bench --workload getpdi", "there is no workload or group of them named 'getpdi'"),
     ("bench --workload", "bench: -w/--workload: expected one argument"),
     ("bench --rounds 0", "bench: --rounds: not from 1 to 10000: '0'"),

@@ -41,6 +41,7 @@ _COMPARE: Final = "compare"
 _SHOW: Final = "show"
 _COMPARED: Final = 2
 _MOST_ROUNDS: Final = 10_000
+_MOST_ZONES: Final = 2_000
 _MOST_PERCENT: Final = 1000.0
 
 
@@ -67,6 +68,23 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--layers", action="store_true", help="add one wall after the other, and tell what each costs"
     )
+    parser.add_argument(
+        "--against",
+        metavar="NAME",
+        action="append",
+        default=[],
+        type=values.text,
+        help="measure this other kind of isolation too (crun, qemu-tcg, ...), or all; may be given again",
+    )
+    parser.add_argument(
+        "--life-cycle",
+        action="store_true",
+        help="measure how long create, start, exec, ... take, warm and cold",
+    )
+    parser.add_argument(
+        "--density", metavar="N", type=_zones, help="measure what a zone costs when 1, 2, 5, ... N run"
+    )
+    parser.add_argument("--kernel", metavar="FILE", type=values.text, help="what virtual machines boot")
     parser.add_argument(
         "--check",
         dest="judge",
@@ -105,6 +123,7 @@ def run(options: Namespace, setting: Setting) -> int:
 
 def _check(options: Namespace) -> None:
     """See that the words and the options fit together."""
+    from zonectl.bench.peers import catalogue
     from zonectl.bench.workloads import named
     from zonectl.model.names import ZONE_NAME
 
@@ -119,15 +138,18 @@ def _check(options: Namespace) -> None:
         raise UsageError(f"bench: {action!r} is neither a file nor the name of a zone")
     for word in options.workload:
         named(word)
+    catalogue.chosen(options.against)
+    if options.plant is not None and (options.life_cycle or options.density):
+        raise UsageError("bench: --plant measures no zone: it goes with neither --life-cycle nor --density")
     if [options.json, options.csv, options.html].count(Output(STDOUT)) > 1:
         raise UsageError("bench: only one FILE can be standard output")
 
 
 _OPTIONS: Final = {
-    name: "check" if name == "judge" else name
+    name: "check" if name == "judge" else name.replace("_", "-")
     for name in (
-        *("workload", "rounds", "quick", "processor", "plant", "layers", "judge"),
-        *("json", "csv", "html", "set"),
+        *("workload", "rounds", "quick", "processor", "plant", "layers", "against", "kernel"),
+        *("life_cycle", "density", "judge", "json", "csv", "html", "set"),
     )
 }
 """What a run takes, and the other actions do not."""
@@ -206,6 +228,13 @@ def _rounds(text: str) -> int:
     number = values.count(text)
     if not 1 <= number <= _MOST_ROUNDS:
         raise ArgumentTypeError(f"not from 1 to {_MOST_ROUNDS}: {text!r}")
+    return number
+
+
+def _zones(text: str) -> int:
+    number = values.count(text)
+    if not 1 <= number <= _MOST_ZONES:
+        raise ArgumentTypeError(f"not from 1 to {_MOST_ZONES}: {text!r}")
     return number
 
 
