@@ -50,9 +50,11 @@ def _folded(summary: str, *children: Child) -> Markup:
     return tag("details", tag("summary", summary), *children)
 
 
-def answer(found: Findings) -> Markup:
-    """How many workloads are within the limit: in words, and as a bar."""
+def answer(found: Findings) -> Markup | None:
+    """How many workloads are within the limit: in words, and as a bar; nothing if that was not asked for."""
     verdicts = [finding.comparison.verdict for finding in found.overhead]
+    if not verdicts and (found.life or found.run.density):
+        return None
     if not verdicts:
         return tag("p", "No workload was measured both on bare metal and in the zone.", class_="answer")
     within = verdicts.count(Verdict.WITHIN)

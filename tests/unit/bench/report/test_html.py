@@ -184,6 +184,13 @@ def test_any_arm_may_be_missing(name: str, arm: str) -> None:
     Reader(html.page(runs.without(runs.ALL[name](), arm=arm)))
 
 
+def test_a_run_of_whole_commands_alone_does_not_miss_workloads() -> None:
+    life = [each.name for each in runs.rich().workloads if each.group == runs.LIFE_GROUP]
+    words = Reader(html.page(runs.only(runs.rich(), *life))).words
+    assert "Life cycle" in words
+    assert not any("No workload was measured" in each for each in words)
+
+
 def test_a_run_that_was_broken_off_says_so() -> None:
     words = words_of("broken off")
     assert "broken off: only what was measured until then is shown" in words
