@@ -148,7 +148,7 @@ def page() -> Iterator[Page]:
         pid = os.posix_spawn(
             found,
             [found, *_OPTIONS, f"--user-data-dir={profile}"],
-            {**os.environ, "HOME": profile, "XDG_RUNTIME_DIR": profile},
+            {**os.environ, "HOME": profile, "XDG_RUNTIME_DIR": profile, "TMPDIR": profile},
             file_actions=[*_SILENT, (os.POSIX_SPAWN_DUP2, from_us, 3), (os.POSIX_SPAWN_DUP2, to_us, 4)],
             setsid=True,  # a group of its own: Chromium is many processes
         )
