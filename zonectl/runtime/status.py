@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from errno import EINVAL, ENOENT, ESRCH
 from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
@@ -18,6 +19,10 @@ from zonectl.store.records import Damaged
 if TYPE_CHECKING:
     from zonectl.model.record import LastExit, LiveNote, ZoneRecord
     from zonectl.runtime.context import Context
+
+
+_NO_PROCESS = (ESRCH, EINVAL, ENOENT)
+"""The pid is nobody's; or it is that of a thread by now, which the kernel has told in both ways (pidfd_open(2))."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +76,18 @@ def open_init(live: LiveNote) -> int | None:
 
     The pid alone proves nothing, since it may be another process's by now: start time and boot id are compared after
     the descriptor is held.
+
+    Raises:
+        SyscallError: nobody knows, for there are no descriptors left, say.
+
     """
     if live.boot_id != proc.boot_id():
         return None
     try:
         pidfd = process.pidfd_open(live.pid)
-    except SyscallError:
+    except SyscallError as error:
+        if error.errno not in _NO_PROCESS:
+            raise
         return None
     if proc.start_ticks(live.pid) == live.start_ticks and not process.pidfd_exited(pidfd):
         return pidfd
