@@ -150,6 +150,8 @@ def _follow(lane: subprocess.Popen[str], machine: Machine, cut_s: float) -> None
     cut_off = threading.Timer(_UP_S, lane.send_signal, [signal.SIGKILL])
     cut_off.start()
     for line in lane.stdout:
+        if not line.endswith("\n"):  # cut off with the machine
+            break
         machine.hear(line.strip())
         if machine.checked and cut_off.interval == _UP_S:
             cut_off.cancel()
