@@ -97,7 +97,7 @@ class Run:
 
     started_at: str  # RFC 3339, UTC
     duration_s: float
-    complete: bool  # False: Ctrl-C, or the time was over
+    complete: bool  # False: Ctrl-C, or nothing to compare with was left
     zone: str  # name of the zone or zone file measured; "default" for the built-in one
     zone_file: str  # its text, for who wants to repeat it
     processor: int  # that everything was pinned to

@@ -54,7 +54,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What came out. `complete`: nothing was broken off."""
+    """What came out. `complete`: nothing was broken off before its time."""
 
     series: tuple[Series, ...]
     missing: tuple[Missing, ...]
@@ -71,7 +71,8 @@ def measure(
 ) -> Measured:
     """Measure every task in every arm; the first arm, the bare one as a rule, is what the others are compared to.
 
-    After Ctrl-C or the deadline, what has been measured is there: the rounds that are whole.
+    After Ctrl-C or the deadline, what has been measured is there: the rounds that are whole. What a deadline takes is
+    told as missing.
 
     Raises:
         ZonectlError: the first arm or a zone's cannot be started.
@@ -136,12 +137,25 @@ class _Sampling:
         try:
             for block in self._blocks():
                 self._block(block)
-        except (KeyboardInterrupt, _TimeIsUpError):
+        except KeyboardInterrupt:
             complete = False
+        except _TimeIsUpError:
+            # As was asked for: as many rounds as there is time for.
+            self._missing.extend(self._too_late())
         except _BrokenOffError as broken:
             complete = False
             self._missing.append(broken.why)
         return Measured(series=tuple(self._series()), missing=tuple(self._missing), complete=complete)
+
+    def _too_late(self) -> Iterator[Missing]:
+        """What the deadline has taken: workloads, and rounds of the others."""
+        none = [kept for kept in self._kept if not (kept.rounds or kept.lost)]
+        for kept in none:
+            yield Missing(name=kept.task.facts.name, reason="the time was over before its first round")
+        rounds = self._effort.rounds
+        least = min((len(kept.rounds) for kept in self._kept if kept.rounds), default=rounds)
+        if least < rounds:
+            yield Missing(name="further rounds", reason=f"the time was over after {least} of {rounds}")
 
     def _blocks(self) -> Iterator[range]:
         young, rounds = max(1, self._effort.young), self._effort.rounds

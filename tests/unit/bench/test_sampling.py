@@ -273,9 +273,26 @@ def test_the_deadline_is_kept(arms: list[Arm], log: list[tuple[str, str, int]]) 
         Effort(rounds=1000, young=2, sample_s=0.001, deadline_s=100),
         clock=lambda: float(len(log)),
     )
-    assert not measured.complete
+    assert measured.complete
+    (late,) = measured.missing
+    done = len(measured.series[0].rounds)
+    assert (late.name, late.reason) == ("further rounds", f"the time was over after {done} of 1000")
     assert 100 <= len(log) <= 102
     assert {len(series.rounds) for series in measured.series} == {len(measured.series[0].rounds)}
+
+
+def test_a_workload_that_the_deadline_takes_is_named(
+    arms: list[Arm], log: list[tuple[str, str, int]]
+) -> None:
+    measured = measure(
+        arms,
+        [task("one"), task("two")],
+        Effort(rounds=1, sample_s=0.001, deadline_s=5),
+        clock=lambda: float(len(log)),
+    )
+    assert measured.complete
+    assert "two" in {each.name for each in measured.missing}
+    assert "two" not in {series.workload for series in measured.series}
 
 
 def test_the_progress_grows_to_its_end(arms: list[Arm], log: list[tuple[str, str, int]]) -> None:
