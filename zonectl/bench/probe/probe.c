@@ -37,9 +37,9 @@ static int serve_device(const char *path)
 int main(int argc, char **argv)
 {
     /* Kernels differ in which words they hand to their first process, but not in what they make its environment of. */
-    const char *device = getpid() == 1 ? getenv("probe_device") : NULL;
+    const char *device = getenv("probe_device");
 
-    if (device)
+    if (device && getpid() == 1)
         return serve_device(device);
     if (argc == 2 && strcmp(argv[1], "true") == 0)
         return 0;
