@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from zonectl.bench import site
+from zonectl.bench.workloads import CATALOGUE
 from zonectl.errors import BenchError
 from zonectl.model.config import MountKind
 
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from zonectl.bench.runner import Place, Runner
     from zonectl.model.config import ZoneConfig
 
-_SPAWN: Final = "spawn"
+OWN: Final = frozenset(each.asks for each in CATALOGUE if not each.executes)
+"""What the probe does without a program of the root. All else is taken to execute one, whatever it is told."""
+
 _ARGV: Final = "argv"
-"""The workload that executes programs of the root, and the setting that says which."""
+"""The setting that says which."""
 
 
 def careful(probe: Runner, config: ZoneConfig) -> Runner:
@@ -55,7 +58,7 @@ class _Careful:
             BenchError: a program of the root would be executed; or as the probe.
 
         """
-        if workload == _SPAWN or _ARGV in settings:
+        if workload not in OWN or _ARGV in settings:
             raise BenchError(
                 "a program of the zone's root is executed within all of its walls, or not at all"
             )

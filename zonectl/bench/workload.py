@@ -38,6 +38,7 @@ class Workload:
     extent: Extent
     needs: Need | None = None
     settings: tuple[tuple[str, str], ...] = ()  # the same everywhere
+    executes: bool = True  # programs of the root; False: known to execute nothing but the probe itself
 
     def settings_at(self, place: Place) -> dict[str, str]:
         """What the probe that runs there is to be told.

@@ -22,7 +22,7 @@ __all__ = ["CATALOGUE", "Extent", "Need", "Workload", "chosen", "named"]
 
 
 class _Group:
-    """Workloads of a group, as they are written down."""
+    """Workloads of a group, as they are written down: what the probe does itself."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -38,7 +38,7 @@ class _Group:
         needs: Need | None = None,
     ) -> Workload:
         facts = WorkloadFacts(name=name, group=self._name, stresses=stresses, operation=operation)
-        return Workload(facts=facts, asks=asks or name, extent=extent, needs=needs)
+        return Workload(facts=facts, asks=asks or name, extent=extent, needs=needs, executes=False)
 
     def pair(
         self, name: str, *, stresses: str, operation: str, extent: Extent = Extent.FULL

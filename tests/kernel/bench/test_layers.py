@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import select
 import signal
-from contextlib import ExitStack
+import socket
+import threading
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -286,6 +288,45 @@ def test_nothing_of_a_root_is_executed_with_less_than_the_zones_walls(
 
 
 _FEW = ("host", "chroot", "mnt", "overlay", "masks", "zone")
+
+
+@pytest.fixture
+def asked_for_iperf() -> Iterator[str]:
+    """The address of a server that says to everybody that iperf3's is on port 1."""
+
+    def serve() -> None:
+        with suppress(OSError):  # closed
+            while True:
+                connection, _ = listening.accept()
+                with connection:
+                    connection.sendall(b"z")
+                    connection.recv(1)
+                    connection.sendall(b"\0\1")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.requires("program:busybox")
+@pytest.mark.parametrize("name", ["chroot", "mnt", "cgroup"])
+def test_the_iperf3_of_a_root_is_not_executed_either(
+    name: str, instance: Context, probe_program: str, tmp_path: Path, asked_for_iperf: str
+) -> None:
+    """It is executed by the probe's own workload, which is told a server alone."""
+    root = make_root(tmp_path / "root")
+    (root / "usr/bin").mkdir(parents=True)
+    (root / "usr/bin/iperf3").symlink_to("/bin/true")
+    own = _site(instance, probe_program, tmp_path / "bind", f'path = "{root}"')
+    with layers.rungs(own) as found:
+        (arm,) = [arm for arm in found if arm.facts.name == name]
+        with arm.start() as runner:
+            with pytest.raises(BenchError, match="within all of its walls"):
+                runner.sample("iperf", 1, {"server": asked_for_iperf})
+            assert runner.sample("getpid", 1, {}) > 0
 
 
 @pytest.mark.parametrize("kind", ["link", "file", "fifo", "folder"])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from zonectl.bench import programs
+from zonectl.bench.results import WorkloadFacts
 from zonectl.bench.runner import Place
-from zonectl.bench.workloads import CATALOGUE, Extent, Need, chosen, named
+from zonectl.bench.trust import OWN
+from zonectl.bench.workloads import CATALOGUE, Extent, Need, Workload, chosen, named
 from zonectl.errors import BenchError, UsageError
 
 PLACE = Place(root_folder="/srv/root", bind_folder="/srv/bind", server="10.77.0.1:7000")
@@ -103,3 +105,11 @@ def test_what_there_is_not_gets_the_nearest(word: str, hint: str) -> None:
 def test_arguments_keep_their_white_space_and_commas() -> None:
     settings = dict(programs.program(["/bin/sh", "-c", "echo a,b\n%"], stdin="é\t"))
     assert settings == {"argv": "/bin/sh,-c,echo%20a%2Cb%0A%25", "stdin": "%C3%A9%09"}
+
+
+def test_what_executes_programs_of_the_root_is_known() -> None:
+    """Whatever is added executes them until it is said that it does not."""
+    assert {each.asks for each in CATALOGUE} - OWN == {"spawn", "iperf"}
+    assert {each.facts.group for each in CATALOGUE if each.executes} == {"composite", "witness"}
+    facts = WorkloadFacts(name="new", group="cpu", stresses="what nobody knows", operation="call")
+    assert Workload(facts=facts, asks="new", extent=Extent.FULL).executes
