@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import sys
@@ -96,9 +97,10 @@ def told(number: int, *, planted: bool, found: Comparison) -> str:
     """A line about a run."""
     loss, low, high = ((ratio - 1) * 100 for ratio in (found.ratio, found.low, found.high))
     what = f"{PLANTED_PERCENT:g} %" if planted else "none"
+    noise = math.nan if found.floor is None else found.floor * 100
     return (
         f"{number + 1:3} planted {what:4}  found {loss:+.2f} % ({low:+.2f} .. {high:+.2f}), "
-        f"noise {found.floor * 100:.2f} %: {found.verdict}"
+        f"noise {noise:.2f} %: {found.verdict}"
     )
 
 

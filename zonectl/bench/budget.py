@@ -2,7 +2,7 @@
 
 A budget of a group holds for each of its workloads, unless the workload has one of its own. Percentages are what the
 zone takes more than bare metal in the same rounds, and as `statistics.judge` judges; times are the zone's own, of
-the command as a user types it, beside which there is no control.
+the command as a user types it, beside which there is no control. Of a percentage without a control nothing is certain.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from zonectl.bench import lifecycle
 from zonectl.bench.bootstrap import interval, median
+from zonectl.bench.pairing import floor
 from zonectl.bench.results import Kind
-from zonectl.bench.statistics import LEAST_ROUNDS, Verdict, compare, noise_floor, values
+from zonectl.bench.statistics import LEAST_ROUNDS, Verdict, compare, values
 from zonectl.config.budget_fields import GROUPS, SHARE, TIME, VERBS
 from zonectl.config.nearest import nearest
 from zonectl.config.writing import value_text
@@ -150,13 +151,11 @@ class _Judging:
     def _judged(self, key: str, workload: WorkloadFacts) -> Judgement | None:
         """None where the workload was not measured in what has to be compared."""
         bare, zone = self._rounds(workload, Kind.BARE), self._rounds(workload, Kind.ZONE)
-        control = self._rounds(workload, Kind.CONTROL)
-        floor = noise_floor(bare, control) if bare and control else 0.0
         if key in VERBS:
-            return self._of_time(key, workload.name, zone, floor=floor) if zone else None
+            return self._of_time(key, workload.name, zone) if zone else None
         if not (bare and zone):
             return None
-        found = compare(bare, zone, floor=floor, limit=self._limits[key])
+        found = compare(bare, zone, floor=floor(self._run, workload.name), limit=self._limits[key])
         known = self._judgement(key, workload.name, _STANDINGS[found.verdict])
         return replace(
             known, value=found.ratio, low=found.low, high=found.high, rounds_needed=found.rounds_needed
@@ -167,11 +166,11 @@ class _Judging:
         series = self._run.find(workload.name, arm.name) if arm else None
         return series.rounds if series else ()
 
-    def _of_time(self, key: str, name: str, rounds: Rounds, *, floor: float) -> Judgement:
+    def _of_time(self, key: str, name: str, rounds: Rounds) -> Judgement:
         times, limit_ns = values(rounds), self._limits[key]
         low, high = interval(times)
         standing = Standing.UNCLEAR
-        if len(times) >= LEAST_ROUNDS and low > limit_ns * (1 + floor):
+        if len(times) >= LEAST_ROUNDS and low > limit_ns:
             standing = Standing.BROKEN
         elif len(times) >= LEAST_ROUNDS and high <= limit_ns:
             standing = Standing.KEPT

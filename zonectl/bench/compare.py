@@ -3,10 +3,11 @@
 Two runs are measured one after the other, which is what paired rounds are there to avoid: between them a machine drifts
 by more than what is looked for. So an arm is compared by what it takes more than its reference of the same rounds (bare
 metal; for a rung of the ladder what it stands on), and both hosts, or moods of one host, cancel out. Times are compared
-where there is no such reference, on the same host only.
+where there is no such reference, on the same host only; no control bounds what a machine's mood does to them.
 
 The rounds of two runs are no pairs: each median has a bootstrap distribution of its own, and the interval is that of
-their quotient; simulated, it holds the truth in 95 to 97 % of cases. The floor is both runs' together.
+their quotient; simulated, it holds the truth in 95 to 97 % of cases. The floor is both runs' together; where
+one of them has none, nothing is claimed of overheads.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import enum
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from zonectl.bench import bootstrap
+from zonectl.bench import bootstrap, pairing
 from zonectl.bench.ranks import mann_whitney
 from zonectl.bench.results import Kind
-from zonectl.bench.statistics import LEAST_ROUNDS, LIMIT, noise_floor, values
+from zonectl.bench.statistics import LEAST_ROUNDS, LIMIT, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,7 +59,7 @@ class Change:
     low: float  # interval of the ratio, 95 %
     high: float
     p_value: float  # Mann-Whitney U, two-sided
-    floor: float  # of both runs: deviations from 1 below it are not claimed
+    floor: float | None  # of both runs: deviations from 1 below it are not claimed; None: one has no control
     trend: Trend
 
 
@@ -107,7 +108,7 @@ def _measured(run: Run) -> list[tuple[str, str]]:
 
 def _changes(old: Run, new: Run, *, same_host: bool, limit: float) -> Iterator[Change]:
     for workload in new.workloads:
-        floor = (1 + _floor(old, workload)) * (1 + _floor(new, workload)) - 1
+        floor = _floor(old, new, workload)
         for arm in new.arms:
             basis, before, after = _values(old, new, workload=workload, arm=arm)
             if before and after and (basis is Basis.OVERHEAD or same_host):
@@ -120,7 +121,7 @@ def _values(
     old: Run, new: Run, *, workload: WorkloadFacts, arm: ArmFacts
 ) -> tuple[Basis, Sequence[float], Sequence[float]]:
     """What both runs say of each round: ratios, if both have what the arm is compared with, and times otherwise."""
-    reference = _reference(new, arm)
+    reference = _reference(old, new, workload=workload, arm=arm)
     sides = [(_rounds(run, workload, arm.name), _rounds(run, workload, reference)) for run in (old, new)]
     if all(below for _, below in sides):
         before, after = (_ratios(below, measured) for measured, below in sides)
@@ -129,12 +130,14 @@ def _values(
     return Basis.TIME, before, after
 
 
-def _reference(run: Run, arm: ArmFacts) -> str | None:
-    """The name of the arm that it is compared with in its own run; bare metal is compared with nothing."""
-    if arm.kind is Kind.LAYER and arm.after:
-        return arm.after
-    bare = run.arm(Kind.BARE)
-    return bare.name if bare and arm.kind is not Kind.BARE else None
+def _reference(old: Run, new: Run, *, workload: WorkloadFacts, arm: ArmFacts) -> str | None:
+    """The name of the arm that it is compared with in both runs: for a rung the nearest below it that both measured."""
+    if arm.kind is Kind.BARE:
+        return None
+    bare = new.arm(Kind.BARE)
+    candidates = pairing.below(new, arm) if arm.kind is Kind.LAYER else filter(None, (bare,))
+    names = (each.name for each in candidates)
+    return next((name for name in names if all(_rounds(run, workload, name) for run in (old, new))), None)
 
 
 def _rounds(run: Run, workload: WorkloadFacts, arm: str | None) -> Rounds:
@@ -148,13 +151,10 @@ def _ratios(reference: Rounds, measured: Rounds) -> list[float]:
     return [slow / fast for fast, slow in pairs]
 
 
-def _floor(run: Run, workload: WorkloadFacts) -> float:
-    """The run's noise floor; 0 where it has no control."""
-    bare, control = (
-        _rounds(run, workload, arm.name) if (arm := run.arm(kind)) else ()
-        for kind in (Kind.BARE, Kind.CONTROL)
-    )
-    return noise_floor(bare, control) if bare and control else 0.0
+def _floor(old: Run, new: Run, workload: WorkloadFacts) -> float | None:
+    """The noise floor of both runs together; None where one of them has none."""
+    before, after = (pairing.floor(run, workload.name) for run in (old, new))
+    return None if before is None or after is None else (1 + before) * (1 + after) - 1
 
 
 def _change(  # the facts of one workload in one arm
@@ -164,12 +164,13 @@ def _change(  # the facts of one workload in one arm
     basis: Basis,
     before: Sequence[float],
     after: Sequence[float],
-    floor: float,
+    floor: float | None,
     limit: float,
 ) -> Change:
     medians = bootstrap.ratios(bootstrap.medians(after), bootstrap.medians(before))
     low, high = bootstrap.percentiles(medians)
     enough = min(len(before), len(after)) >= LEAST_ROUNDS
+    bound = 0.0 if floor is None and basis is Basis.TIME else floor
     old, new = bootstrap.median(before), bootstrap.median(after)
     return Change(
         workload=workload,
@@ -182,7 +183,7 @@ def _change(  # the facts of one workload in one arm
         high=high,
         p_value=mann_whitney(before, after),
         floor=floor,
-        trend=trend(low, high, floor=floor, limit=limit) if enough else Trend.UNCLEAR,
+        trend=Trend.UNCLEAR if bound is None or not enough else trend(low, high, floor=bound, limit=limit),
     )
 
 

@@ -48,24 +48,30 @@ class Comparison:
     high: float
     p_value: float  # Mann-Whitney U, two-sided, of the rounds' values
     rounds: int
-    floor: float  # the control's: deviations from 1 below it are not claimed
+    floor: float | None  # the control's: deviations from 1 below it are not claimed; None: nothing is
     verdict: Verdict
-    rounds_needed: int | None  # about how many rounds would tell; None if it is told, or lies on the limit
+    rounds_needed: (
+        int | None
+    )  # about how many would tell; None if it is told, lies on the limit, or has no floor
 
     @property
     def differs(self) -> bool:
         """Whether a difference may be claimed at all, be it a loss or a gain: all of the interval is past the floor."""
-        return self.rounds >= LEAST_ROUNDS and (self.low > 1 + self.floor or self.high < 1 / (1 + self.floor))
+        if self.floor is None or self.rounds < LEAST_ROUNDS:
+            return False
+        return self.low > 1 + self.floor or self.high < 1 / (1 + self.floor)
 
 
 def compare(
     reference: Sequence[Sequence[float]],
     measured: Sequence[Sequence[float]],
     *,
-    floor: float,
+    floor: float | None,
     limit: float = LIMIT,
 ) -> Comparison:
     """What `measured` costs over `reference`: for each, the samples of each round, in the same order of rounds.
+
+    Without a control there is no `floor` (None), and nothing is claimed.
 
     A round that only one of them has, as when a run is broken off, does not count. For the marginal cost of a rung of
     the ladder the reference is the rung below.
@@ -78,7 +84,6 @@ def compare(
     ratios = [slow / fast for fast, slow in zip(before, after, strict=True)]
     found = interval(ratios)
     verdict = judge(found.low, found.high, floor=floor, limit=limit, rounds=len(ratios))
-    unclear = verdict is Verdict.UNCLEAR
     return Comparison(
         ratio=median(ratios),
         low=found.low,
@@ -87,7 +92,9 @@ def compare(
         rounds=len(ratios),
         floor=floor,
         verdict=verdict,
-        rounds_needed=_needed(ratios, found, floor=floor, limit=limit) if unclear else None,
+        rounds_needed=None
+        if floor is None or verdict is not Verdict.UNCLEAR
+        else _needed(ratios, found, floor=floor, limit=limit),
     )
 
 
@@ -103,12 +110,13 @@ def noise_floor(reference: Sequence[Sequence[float]], control: Sequence[Sequence
     return max(high, 1 / low) - 1
 
 
-def judge(low: float, high: float, *, floor: float, limit: float, rounds: int) -> Verdict:
+def judge(low: float, high: float, *, floor: float | None, limit: float, rounds: int) -> Verdict:
     """Where an interval of a ratio lies: within the limit, above it, or neither for certain.
 
     A floor above the limit hides what is to be seen: then nothing is within, and above is what rises above the floor.
+    One that is not known (None) may be as high as it likes.
     """
-    if rounds < LEAST_ROUNDS:
+    if floor is None or rounds < LEAST_ROUNDS:
         return Verdict.UNCLEAR
     if high <= 1 + limit and floor <= limit:
         return Verdict.WITHIN

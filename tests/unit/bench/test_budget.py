@@ -56,11 +56,16 @@ def test_what_lies_below_the_noise_is_not_certain() -> None:
     assert standings(run({"cpu": "0.5%"}, integer=(1.012,) * 20)) == {"cpu integer": Standing.BROKEN}
 
 
+def test_without_a_control_no_percentage_is_certain() -> None:
+    made = made_run({"integer": {"bare": (1.0,) * 20, "zone": (2.0,) * 20}})
+    assert standings(replace(made, budget={"cpu": "3%"})) == {"cpu integer": Standing.UNCLEAR}
+
+
 @pytest.mark.parametrize(
     ("ms", "standing"),
     [
         ((49.0, 50.0) * 10, Standing.KEPT),
-        ((50.4,) * 20, Standing.UNCLEAR),  # above, and below the noise
+        ((50.4,) * 20, Standing.BROKEN),  # a command has no control
         ((51.0,) * 20, Standing.BROKEN),
         ((45.0, 55.0) * 10, Standing.UNCLEAR),
         ((90.0,) * 5, Standing.UNCLEAR),

@@ -76,6 +76,29 @@ def test_a_rung_is_compared_by_what_it_adds() -> None:
     assert found["user"].ratio == 1
 
 
+def test_a_rung_is_compared_with_the_nearest_below_that_both_runs_have() -> None:
+    rungs = {"bare": [1.0] * 10, "pid": [2.0] * 10, "user": [4.0] * 10}
+    lost = {"bare": [1.0] * 10, "user": [4.0] * 10}
+    for old, new in ((rungs, lost), (lost, rungs), (lost, lost)):
+        user = changes(old, new)["user"]
+        assert user.basis is Basis.OVERHEAD
+        assert (user.old, user.new) == (4, 4)
+
+
+@pytest.mark.parametrize("blind", [0, 1])
+def test_without_a_control_no_overhead_has_changed(blind: int) -> None:
+    runs = [measured(1.1), measured(1.3)]
+    del runs[blind]["control"]
+    zone = changes(*runs)["zone"]
+    assert (zone.floor, zone.trend) == (None, Trend.UNCLEAR)
+
+
+def test_times_of_commands_have_no_control() -> None:
+    old, new = (made_run({"zonectl start": {"zone": [ms] * 10}}) for ms in (1.0, 2.0))
+    (change,) = compare(old, new).changes
+    assert (change.basis, change.trend) == (Basis.TIME, Trend.SLOWER)
+
+
 def test_what_one_run_alone_has() -> None:
     old = made_run({"getpid": measured(1.3), "integer": {"bare": [1.0] * 6}})
     new = made_run({"getpid": {**measured(1.3), "pid": [1.0] * 20}})

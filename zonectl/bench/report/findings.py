@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zonectl.bench.bootstrap import interval, median
+from zonectl.bench.pairing import below, floor
 from zonectl.bench.results import Kind
-from zonectl.bench.statistics import Comparison, compare, noise_floor, values
+from zonectl.bench.statistics import Comparison, compare, values
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from zonectl.bench.results import ArmFacts, Run, Series, WorkloadFacts
 
@@ -96,14 +97,15 @@ def derive(run: Run) -> Findings:
     derivation = _Derivation(run)
     bare, zone, control = run.arm(Kind.BARE), run.arm(Kind.ZONE), run.arm(Kind.CONTROL)
     layers = [arm for arm in run.arms if arm.kind is Kind.LAYER]
-    rungs = [derivation.row(arm, derivation.below(arm)) for arm in layers]
+    hosts = (bare,) if bare else ()
+    rungs = [derivation.row(arm, below(run, arm)) for arm in layers]
     if layers and zone and zone.after:
-        rungs.append(_where_climbed(derivation.row(zone, derivation.below(zone), title="the rest"), rungs))
-    peers = [derivation.row(arm, bare) for arm in _by_family(run.arms)]
+        rungs.append(_where_climbed(derivation.row(zone, below(run, zone), title="the rest"), rungs))
+    peers = [derivation.row(arm, hosts) for arm in _by_family(run.arms)]
     return Findings(
         run=run,
-        zone=_unless_empty(derivation.row(zone, bare)) if zone else None,
-        control=_unless_empty(derivation.row(control, bare)) if control else None,
+        zone=_unless_empty(derivation.row(zone, hosts)) if zone else None,
+        control=_unless_empty(derivation.row(control, hosts)) if control else None,
         ladder=tuple(row for row in rungs if row.cells),
         peers=tuple(row for row in peers if row.cells),
         life=derivation.life(),
@@ -130,18 +132,14 @@ def _by_family(arms: Sequence[ArmFacts]) -> list[ArmFacts]:
 class _Derivation:
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._bare = run.arm(Kind.BARE)
-        self._arms = {arm.name: arm for arm in run.arms}
         self._series = {(series.workload, series.arm): series for series in run.series if series.rounds}
         self._workloads = [each for each in run.workloads if each.group != LIFE_CYCLE]
+        self._floors = {each.name: floor(run, each.name) for each in self._workloads}
 
-    def below(self, arm: ArmFacts) -> ArmFacts | None:
-        """What an arm stands on: another, or bare metal."""
-        return self._arms.get(arm.after) if arm.after else self._bare
-
-    def row(self, arm: ArmFacts, reference: ArmFacts | None, *, title: str = "") -> Row:
-        """The arm against another, in every workload in which both were measured."""
-        findings = (self._finding(workload, arm, reference) for workload in self._workloads)
+    def row(self, arm: ArmFacts, references: Iterable[ArmFacts], *, title: str = "") -> Row:
+        """The arm in every workload, against the first of `references` in which it was measured as well."""
+        names = [each.name for each in references]
+        findings = (self._finding(workload, arm, names) for workload in self._workloads)
         cells = {finding.workload.name: finding for finding in findings if finding}
         return Row(arm=arm, title=title or arm.title, cells=cells)
 
@@ -155,8 +153,9 @@ class _Derivation:
             if (series := self._series.get((workload.name, arm.name)))
         )
 
-    def _finding(self, workload: WorkloadFacts, arm: ArmFacts, below: ArmFacts | None) -> Finding | None:
-        reference = self._reference(workload, below)
+    def _finding(self, workload: WorkloadFacts, arm: ArmFacts, references: Sequence[str]) -> Finding | None:
+        series = (self._series.get((workload.name, name)) for name in references)
+        reference = next(filter(None, series), None)
         measured = self._series.get((workload.name, arm.name))
         if reference is None or measured is None:
             return None
@@ -168,28 +167,8 @@ class _Derivation:
             reference_ns=median(before),
             measured_ns=median(after),
             ratios=tuple(slow / fast for fast, slow in zip(before, after, strict=True)),
-            comparison=compare(reference.rounds, measured.rounds, floor=self._floor(workload)),
+            comparison=compare(reference.rounds, measured.rounds, floor=self._floors[workload.name]),
         )
-
-    def _reference(self, workload: WorkloadFacts, below: ArmFacts | None) -> Series | None:
-        """The workload in the arm below; where it could not be measured there, in the nearest one below that.
-
-        What no rung had in between is then part of the cost of the one above, and nothing is missing from the sum.
-        """
-        while below is not None:
-            if found := self._series.get((workload.name, below.name)):
-                return found
-            below = self._arms.get(below.after) if below.after else None
-        return None
-
-    def _floor(self, workload: WorkloadFacts) -> float:
-        """The noise floor; 0 where no control was measured."""
-        control = self._run.arm(Kind.CONTROL)
-        if self._bare is None or control is None:
-            return 0.0
-        reference = self._series.get((workload.name, self._bare.name))
-        again = self._series.get((workload.name, control.name))
-        return noise_floor(reference.rounds, again.rounds) if reference and again else 0.0
 
 
 def _duration(workload: WorkloadFacts, arm: ArmFacts, series: Series) -> Duration:

@@ -64,20 +64,28 @@ def interval(finding: Finding, scale: LossScale) -> Markup:
     """The interval of a finding with its median, before the band of the noise."""
     comparison = finding.comparison
     verdict = VERDICTS[comparison.verdict]
-    low, high = scale.at(1 / (1 + comparison.floor)), scale.at(1 + comparison.floor)
+    floor = "not known" if comparison.floor is None else figures.share(comparison.floor)
     return drawing(
         _ground(scale),
-        box(low, high - low, "noise", top=_MIDDLE - _FLOOR, height=2 * _FLOOR),
+        _noise(comparison.floor, scale),
         line(
             (scale.at(comparison.low), _MIDDLE), (scale.at(comparison.high), _MIDDLE), f"interval {verdict}"
         ),
         dot(scale.at(comparison.ratio), _MIDDLE, f"median {verdict}", radius=_RADIUS),
         height=HEIGHT,
         title=f"{finding.workload.name}: {figures.loss(comparison.ratio)}, {comparison.verdict}",
-        desc=f"95 % interval {figures.interval(comparison)} %, noise floor {figures.share(comparison.floor)}, "
+        desc=f"95 % interval {figures.interval(comparison)} %, noise floor {floor}, "
         f"{comparison.rounds} rounds",
         class_="strip",
     )
+
+
+def _noise(floor: float | None, scale: LossScale) -> Markup:
+    """The band of what bare metal differs from itself by; none where that is not known."""
+    if floor is None:
+        return join()
+    low, high = scale.at(1 / (1 + floor)), scale.at(1 + floor)
+    return box(low, high - low, "noise", top=_MIDDLE - _FLOOR, height=2 * _FLOOR)
 
 
 def spread(findings: Sequence[Finding], scale: LossScale, *, title: str, middle: float) -> Markup:

@@ -76,20 +76,21 @@ def cautions(found: Findings) -> list[str]:
     blind = (
         []
         if found.control or not found.overhead
-        else ["no control was measured: the noise floor is not known"]
+        else ["no control was measured: the noise floor is not known, and nothing is claimed"]
     )
     return [*broken, *blind, *run.warnings]
 
 
 def noise(found: Findings) -> str:
     """The noise floor in a sentence; empty where no control was measured."""
-    if not found.control or not found.overhead:
+    floors = {each.workload.name: each.comparison.floor for each in found.overhead}
+    known = {name: floor for name, floor in floors.items() if floor is not None}
+    if not known:
         return ""
-    middle = median([finding.comparison.floor for finding in found.overhead])
-    worst = max(found.overhead, key=lambda finding: finding.comparison.floor)
+    worst = max(known, key=known.__getitem__)
     return (
-        f"Noise floor: {figures.share(middle)} at the median, "
-        f"{figures.share(worst.comparison.floor)} at most ({worst.workload.name}); nothing below it is claimed."
+        f"Noise floor: {figures.share(median(list(known.values())))} at the median, "
+        f"{figures.share(known[worst])} at most ({worst}); nothing below it is claimed."
     )
 
 
@@ -134,6 +135,8 @@ def undecided(found: Findings) -> str:
 
 
 def rounds_needed(finding: Finding) -> str:
-    """About how many rounds would tell."""
+    """About how many rounds would tell, or why none would."""
+    if finding.comparison.floor is None:
+        return "without a control none would"
     needed = finding.comparison.rounds_needed
     return f"about {needed} rounds would" if needed else "it lies on the limit"

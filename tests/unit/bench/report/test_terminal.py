@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from tests.unit.bench.report import runs
 from zonectl.bench.report import comparison, csv, terminal
+from zonectl.bench.report.findings import derive
 from zonectl.bench.report.grid import NARROWEST
+from zonectl.bench.statistics import Verdict
 from zonectl.model.escape import width
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -123,6 +126,21 @@ def test_a_run_without_control_says_so() -> None:
     text = " ".join(terminal.table(run).split())
     assert "no control was measured: the noise floor is not known" in text
     assert "Noise floor:" not in text
+    assert "without a control none would" in text
+    verdicts = {finding.comparison.verdict for finding in derive(run).overhead}
+    assert verdicts == {Verdict.UNCLEAR}
+    assert not any(finding.comparison.differs for finding in derive(run).overhead)
+
+
+def test_a_workload_whose_control_alone_was_lost_has_no_verdict() -> None:
+    run = runs.plain()
+    lost = run.workloads[0].name
+    kept = [each for each in run.series if (each.workload, each.arm) != (lost, "control")]
+    found = derive(replace(run, series=tuple(kept)))
+    floors = {each.workload.name: each.comparison.floor for each in found.overhead}
+    assert floors.pop(lost) is None
+    assert None not in floors.values()
+    assert "Noise floor: " in terminal.noise(found)
 
 
 @pytest.mark.parametrize("arm", ["bare", "zone", "crun", "overlay", "control"])
