@@ -47,7 +47,13 @@ def probe_in(here: Site) -> int:
 @pytest.mark.parametrize("name", [peer.name for peer in CONTAINERS])
 def test_a_container_runs_the_probe_in_walls_of_its_own(sites: Sites, name: str) -> None:
     ours = proc.namespace_ids(os.getpid())
-    with sites() as here, catalogue.arms(here, (name,), kernel=None) as (arm,), arm.start() as runner:
+    # lxc takes no root that is not to be trusted.
+    root = "host = true" if name == "lxc" else ""
+    with (
+        sites(root=root) as here,
+        catalogue.arms(here, (name,), kernel=None) as (arm,),
+        arm.start() as runner,
+    ):
         pid = probe_in(here)
         theirs = proc.namespace_ids(pid)
         assert all(theirs[kind] != ours[kind] for kind in ("mnt", "pid", "net"))
@@ -134,3 +140,18 @@ def test_programs_of_an_image_are_not_executed_in_other_walls_than_its_zones(sit
         with pytest.raises(BenchError, match="within all of its walls"):
             runner.sample("spawn", 1, {"argv": "/bin/true", "folder": site.INSIDE})
         assert runner.sample("getpid", 1, {}) > 0
+
+
+@pytest.mark.requires("program:lxc-execute")
+def test_a_peer_that_executes_what_it_finds_in_a_root_gets_none_of_an_image(
+    sites: Sites, world: World
+) -> None:
+    """Executes init.lxc of the root, unless it is refused."""
+    (world.root / "sbin").mkdir()
+    own = world.root / "sbin/init.lxc"
+    own.write_text("#!/bin/sh\n: > /executed\n")
+    own.chmod(0o755)
+    with sites() as here, catalogue.arms(here, ("lxc",), kernel=None) as (arm,):
+        with pytest.raises(BenchError, match="would execute what the zone's root has brought"), arm.start():
+            pass
+        assert not list(Path(here.context.paths.zones_dir).glob("*/base/executed"))

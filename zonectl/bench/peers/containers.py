@@ -17,7 +17,8 @@ from zonectl.bench.peers.classes import OPERATING_SYSTEM
 from zonectl.bench.peers.conversation import conversing
 from zonectl.bench.results import ArmFacts, Kind
 from zonectl.bench.runner import Place
-from zonectl.bench.trust import careful
+from zonectl.bench.trust import careful, trusts_programs
+from zonectl.errors import BenchError
 from zonectl.model.instance import zone_cgroup
 
 if TYPE_CHECKING:
@@ -49,13 +50,17 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """A peer: `package` is Debian's, `argv` its command line for a ground, `lacks` what a zone has and it has not."""
+    """A peer: `package` is Debian's, `argv` its command line for a ground, `lacks` what a zone has and it has not.
+
+    `trusting`: it executes a program that it finds in the root, before the probe, or writes to the root by its paths.
+    """
 
     name: str
     program: str
     package: str
     lacks: str
     argv: Callable[[str, Ground], list[str]]
+    trusting: bool = False
 
 
 def _crun(program: str, ground: Ground) -> list[str]:
@@ -160,6 +165,8 @@ CONTAINERS: Final = (
         package="lxc",
         lacks="user ids of its own, overlay, network, system call filter",
         argv=_lxc,
+        # init.lxc of the root, where it has one; else a node for its own, at /tmp/.lxc-init (lxc's execute.c).
+        trusting=True,
     ),
 )
 
@@ -189,11 +196,13 @@ class ContainerArm:
         """A probe in a new container.
 
         Raises:
-            BenchError: no probe comes up in it; with what the runtime said.
+            BenchError: no probe comes up in it; with what the runtime said. Or it would trust a root that nobody does.
             HostLacks: it is not installed.
 
         """
         here, program = self._here, programs.find(self._peer.program, self._peer.package)
+        if self._peer.trusting and not trusts_programs(here.config):
+            raise BenchError(f"{program} would execute what the zone's root has brought, as the host's root")
         with ExitStack() as held:
             standing = held.enter_context(site.standing(here.context, here.config))
             group = held.enter_context(hosted.groups(here.context, here.config, standing.zone_id))
