@@ -118,3 +118,8 @@ class Run:
     def arm(self, kind: Kind) -> ArmFacts | None:
         """The first arm of the kind."""
         return next((arm for arm in self.arms if arm.kind is kind), None)
+
+    def lost(self) -> Missing | None:
+        """The arm that the others are nothing without, if the run was broken off for the want of it: nobody did it."""
+        needed = {arm.name for arm in self.arms if arm.kind in {Kind.BARE, Kind.ZONE}}
+        return None if self.complete else next((each for each in self.missing if each.name in needed), None)

@@ -176,6 +176,16 @@ class _Form:
         )
 
 
+def status(options: Namespace, found: Run) -> int:
+    """The exit status of a run: interrupted, failed for what it lost or what it cost, or 0; what is wrong is said."""
+    if lost := found.lost():
+        failure.complain(escape(f"zonectl: bench: broken off: {lost.name}: {lost.reason}"))
+        return failure.FAILED
+    if not found.complete:
+        return failure.INTERRUPTED
+    return judge(found) if options.judge else 0
+
+
 def judge(found: Run) -> int:
     """Say how each budget stands, on standard error; an exit status, of failure for one that is certainly exceeded."""
     judgements = budget.judge(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 
 from zonectl.bench.arms import BARE, CONTROL, ZONE
 from zonectl.bench.report import document
-from zonectl.bench.results import Host, Run, Series
+from zonectl.bench.results import Host, Missing, Run, Series
 from zonectl.bench.workloads import CATALOGUE
 from zonectl.cli import overhead
 
@@ -78,6 +79,33 @@ def test_every_budget_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert overhead.judge(run) == 1
     assert overhead.judge(replace(run, series=())) == 0
     assert len(capsys.readouterr().err.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected", "said"),
+    [
+        ((), 130, []),
+        ((Missing(name="getpid in zone", reason="no"), Missing(name="pid", reason="no")), 130, []),
+        (
+            (Missing(name="zone", reason="it has ended"),),
+            1,
+            ["zonectl: bench: broken off: zone: it has ended"],
+        ),
+        ((Missing(name="bare", reason="gone"),), 1, ["zonectl: bench: broken off: bare: gone"]),
+    ],
+)
+def test_who_broke_a_run_off(
+    capsys: pytest.CaptureFixture[str], missing: tuple[Missing, ...], expected: int, said: list[str]
+) -> None:
+    broken_off = replace(run_of({"syscalls": "3%"}), complete=False, missing=missing)
+    assert overhead.status(Namespace(judge=True), broken_off) == expected
+    assert capsys.readouterr().err.splitlines() == said
+
+
+def test_the_status_of_a_whole_run() -> None:
+    run = replace(run_of({"syscalls": "3%"}), missing=(Missing(name="getpid in pid", reason="no"),))
+    assert overhead.status(Namespace(judge=False), run) == 0
+    assert overhead.status(Namespace(judge=True), run) == 1
 
 
 def test_two_runs_are_compared(run: Callable[..., Outcome], tmp_path: Path) -> None:

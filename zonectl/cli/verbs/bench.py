@@ -7,7 +7,7 @@ from argparse import ArgumentTypeError
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Final
 
-from zonectl.cli import failure, sources, values
+from zonectl.cli import sources, values
 from zonectl.cli.outputs import STDOUT, Output
 from zonectl.errors import UsageError
 
@@ -189,9 +189,7 @@ def _measure(options: Namespace, setting: Setting) -> int:
 
         found = measure(setting.context(), wish, tell=tell)
     overhead.report(options, found)
-    if not found.complete:
-        return failure.INTERRUPTED
-    return overhead.judge(found) if options.judge else 0
+    return overhead.status(options, found)
 
 
 def _list() -> None:
