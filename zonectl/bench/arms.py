@@ -58,7 +58,8 @@ class HostArm:
             root, bind = (site.make_folder(f"{standing.folder}/{name}") for name in ("root", "bind"))
             group = held.enter_context(groups(here.context, here.config, standing.zone_id))
             streams = Pipes(held)
-            given = Hosted(argv=(here.probe, site.SERVE), folder=root, config=here.config, group=group)
+            argv, config = (here.probe, site.SERVE), here.config
+            given = Hosted(argv=argv, folder=root, config=config, group=group, env=config.env)
             held.enter_context(hosted(given, streams))
             place = Place(root_folder=root, bind_folder=bind, server=here.server)
             yield pipes.connect(streams.requests, streams.answers, place=place)

@@ -82,12 +82,17 @@ class Pipes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hosted:
-    """What a process on the host is given. `group` is a descriptor of its control group, None for this process's."""
+    """What a process on the host is given. `group` is a descriptor of its control group, None for this process's.
+
+    `env` is added to the variables that every program expects. A zone's is for the probe alone: by PATH or LD_PRELOAD
+    it would decide what the host's programs execute.
+    """
 
     argv: Sequence[str]
     folder: str
     config: ZoneConfig
     group: int | None = None
+    env: tuple[tuple[str, str], ...] = ()
 
 
 @contextmanager
@@ -155,5 +160,5 @@ def _become(given: Hosted, pipes: Pipes, parent: int) -> None:
     if os.getppid() != parent:
         return
     program.reset_signals()
-    env = program.environment(given.config.env, _ROOT, terminal_type=None)
+    env = program.environment(given.env, _ROOT, terminal_type=None)
     os.execve(given.argv[0], list(given.argv), env)  # noqa: S606 - no shell is wanted

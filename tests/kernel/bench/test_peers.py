@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.vm.lane import kernel_package, options
-from zonectl.bench import sampling, site
+from zonectl.bench import sampling, serving, site
 from zonectl.bench.arms import HostArm
 from zonectl.bench.peers import catalogue, clock, initramfs
 from zonectl.bench.peers.containers import CONTAINERS, ContainerArm
@@ -20,14 +20,19 @@ from zonectl.bench.workload import Extent
 from zonectl.bench.workloads import chosen
 from zonectl.errors import BenchError
 from zonectl.kernel import proc
+from zonectl.model.config import NetworkMode
+from zonectl.runtime.program import DEFAULT_PATH
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from tests.kernel.bench.conftest import Sites
     from tests.kernel.runtime.world import World
     from zonectl.bench.runner import Arm
     from zonectl.bench.site import Site
 
 PROGRAMS = tuple(f"program:{peer.program}" for peer in CONTAINERS)
+FOREIGN = "[env]\nPATH = '/nowhere'\nLD_LIBRARY_PATH = '/nowhere'\nTMPDIR = '/nowhere'\nCOLOUR = 'blue'\n"
 GETPID = chosen(["getpid"], extent=Extent.FULL)
 
 
@@ -155,3 +160,39 @@ def test_a_peer_that_executes_what_it_finds_in_a_root_gets_none_of_an_image(
         with pytest.raises(BenchError, match="would execute what the zone's root has brought"), arm.start():
             pass
         assert not list(Path(here.context.paths.zones_dir).glob("*/base/executed"))
+
+
+def environment(pid: int) -> dict[str, str]:
+    variables = Path(f"/proc/{pid}/environ").read_text(encoding="utf-8").split("\0")
+    return dict(each.split("=", 1) for each in variables if each)
+
+
+def started_by(entered: ExitStack, started: AbstractContextManager[object]) -> dict[str, str]:
+    """The environment of the one process that is made."""
+    before = set(proc.children(os.getpid()))
+    entered.enter_context(started)
+    (pid,) = set(proc.children(os.getpid())) - before
+    return environment(pid)
+
+
+PLAIN = {"PATH": DEFAULT_PATH, "HOME": "/root", "USER": "root", "LOGNAME": "root", "container": "zonectl"}
+
+
+@pytest.mark.requires("program:bwrap", "program:linux.uml")
+@pytest.mark.parametrize("name", ["bubblewrap", "user-mode-linux"])
+def test_a_zones_environment_is_not_that_of_the_hosts_programs(sites: Sites, name: str) -> None:
+    with sites(extra=FOREIGN) as here, ExitStack() as entered:
+        (arm,) = entered.enter_context(catalogue.arms(here, (name,), kernel=None))
+        found = started_by(entered, arm.start())
+        of_the_folder = found.pop("TMPDIR", "")
+        assert found.items() >= PLAIN.items()
+        assert not {"COLOUR", "LD_LIBRARY_PATH"} & set(found)
+        assert of_the_folder.startswith(here.context.paths.zones_dir) or name == "bubblewrap"
+        assert started_by(entered, HostArm(here).start())["COLOUR"] == "blue"
+
+
+def test_the_server_has_not_the_zones_environment_either(sites: Sites) -> None:
+    with sites(extra=FOREIGN) as here, ExitStack() as entered:
+        shared = replace(here.config, network=replace(here.config.network, mode=NetworkMode.HOST))
+        server = serving.server(shared, probe=here.probe, processor=here.processor)
+        assert started_by(entered, server) == PLAIN

@@ -12,7 +12,7 @@ from __future__ import annotations
 import glob
 import os
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from zonectl.bench import hosted, site
@@ -164,8 +164,8 @@ class MachineArm:
                 file.write(initramfs.archive(here.probe))
             argv = peer.argv(program, Boot(kernel=kernel, root=root, folder=folder))
             # user-mode-linux has its memory in a file there, which is deleted at once.
-            config = replace(here.config, env=(*here.config.env, ("TMPDIR", folder)))
-            given = Hosted(argv=argv, folder=folder, config=config, group=group)
+            env = (("TMPDIR", folder),)
+            given = Hosted(argv=argv, folder=folder, config=here.config, group=group, env=env)
             place = Place(root_folder=None, bind_folder=None, server=None)
             runner = held.enter_context(conversing(given, place=place, scratch=folder, greeting_s=_BOOT_S))
             clock.require_true(runner)
