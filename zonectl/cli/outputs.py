@@ -13,14 +13,20 @@ from zonectl.store import documents
 
 STDOUT = "-"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_MODE = 0o666  # less the caller's umask
+_PUBLIC, _PRIVATE = 0o666, 0o600  # less the caller's umask
+_PERMISSIONS = 0o777
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where a text goes: the file `path`, replaced at once, so that it is whole or as it was; or standard output."""
+    """Where a text goes: the file `path`, replaced at once, so that it is whole or as it was; or standard output.
+
+    A new file is for everybody to read whom the umask lets, a `private` one for its owner alone. A file that was there
+    keeps its mode and, as far as that is allowed, its owner and group.
+    """
 
     path: str
+    private: bool = False
 
     @property
     def is_stdout(self) -> bool:
@@ -42,7 +48,7 @@ class Output:
                 return
             folder, _ = self._place()
             name = f"{folder}/{documents.temporary_name()}"
-            os.close(os.open(name, _NEW, _MODE))
+            os.close(os.open(name, _NEW, _PRIVATE))
             os.unlink(name)
         except OSError as error:
             raise UsageError(f"cannot write {self.path}: {error.strerror}") from error
@@ -89,7 +95,8 @@ class Output:
         folder, name = self._place()
         temporary = f"{folder}/{documents.temporary_name()}"
         try:
-            _fill(os.open(temporary, _NEW, _MODE), text)
+            fd = os.open(temporary, _NEW, _PRIVATE if self.private else _PUBLIC)
+            _fill(fd, text, like=f"{folder}/{name}")
             os.rename(temporary, f"{folder}/{name}")
         except BaseException:
             with suppress(OSError):
@@ -97,9 +104,19 @@ class Output:
             raise
 
 
-def _fill(fd: int, text: str) -> None:
+def _fill(fd: int, text: str, *, like: str = "") -> None:
+    """Write the text to `fd`, which is closed; it becomes whose the file `like` is, if there is one, before."""
     with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
+        with suppress(FileNotFoundError):
+            _resemble(fd, os.stat(like))
         file.write(text)
         file.flush()
         if stat.S_ISREG(os.fstat(fd).st_mode):
             os.fsync(fd)
+
+
+def _resemble(fd: int, there: os.stat_result) -> None:
+    """Give the file the owner, group and mode of another."""
+    with suppress(PermissionError):
+        os.fchown(fd, there.st_uid, there.st_gid)
+    os.fchmod(fd, there.st_mode & _PERMISSIONS)

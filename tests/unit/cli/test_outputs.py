@@ -37,6 +37,25 @@ def test_a_new_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_new_file_that_is_private(tmp_path: Path) -> None:
+    path = tmp_path / "new"
+    output = Output(str(path), private=True)
+    output.require()
+    output.write("text")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("private", [False, True])
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])
+def test_a_file_keeps_its_mode(tmp_path: Path, *, mode: int, private: bool) -> None:
+    path = tmp_path / "old"
+    path.touch()
+    path.chmod(mode)
+    Output(str(path), private=private).write("text")
+    assert path.read_text(encoding="utf-8") == "text"
+    assert path.stat().st_mode & 0o7777 == mode
+
+
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "old"
     path.write_text("a longer text than the new one\n", encoding="utf-8")

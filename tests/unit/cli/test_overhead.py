@@ -154,6 +154,8 @@ def test_a_run_that_was_kept_is_shown_in_every_form(run: Callable[..., Outcome],
     assert "What isolation costs" in outcome.out
     assert "What isolation costs" in page.read_text(encoding="utf-8")
     assert again.read_text(encoding="utf-8") == kept.read_text(encoding="utf-8")
+    assert again.stat().st_mode & 0o777 == 0o600
+    assert run("bench", "show", str(kept), "--csv", "-", "--json", "-").status == 2
     assert run("bench", "show", str(kept), "--csv", "-").out.startswith('"workload","group","arm"')
     assert run("bench", "show", str(tmp_path / "none.json")).status == 2
     assert run("bench", "show", str(kept), "--html", "/nosuch/x.html").status == 2

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Final
 
 from zonectl.cli import sources, values
-from zonectl.cli.outputs import STDOUT, Output
+from zonectl.cli.outputs import Output
 from zonectl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="judge by the zone's [budget]: 1 if it is certainly exceeded",
     )
-    parser.add_argument("--json", metavar="FILE", type=_output, help="write all samples as JSON")
+    parser.add_argument("--json", metavar="FILE", type=_private, help="write all samples as JSON")
     parser.add_argument("--csv", metavar="FILE", type=_output, help="write them as CSV, a row each")
     parser.add_argument("--html", metavar="FILE", type=_output, help="write a page with pictures")
     sources.add_set(parser)
@@ -142,7 +142,7 @@ def _check(options: Namespace) -> None:
     catalogue.chosen(options.against)
     if options.plant is not None and (options.life_cycle or options.density):
         raise UsageError("bench: --plant measures no zone: it goes with neither --life-cycle nor --density")
-    if [options.json, options.csv, options.html].count(Output(STDOUT)) > 1:
+    if sum(output is not None and output.is_stdout for output in map(vars(options).get, _FORMS)) > 1:
         raise UsageError("bench: only one FILE can be standard output")
 
 
@@ -221,6 +221,11 @@ def _show(options: Namespace) -> int:
 
 def _output(text: str) -> Output:
     return Output(values.text(text))
+
+
+def _private(text: str) -> Output:
+    """For what holds the zone's file: its `env` may have secrets."""
+    return Output(values.text(text), private=True)
 
 
 def _rounds(text: str) -> int:
