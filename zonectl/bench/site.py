@@ -128,11 +128,23 @@ def make_folder(path: str) -> str:
         StoreError: it cannot be made.
 
     """
-    try:
+    with making(path):
         os.mkdir(path, 0o700)
-    except OSError as error:
-        raise StoreError(f"cannot create {path}: {error.strerror}") from error
     return path
+
+
+@contextmanager
+def making(path: str) -> Iterator[None]:
+    """Make the file or the folder `path` in the block.
+
+    Raises:
+        StoreError: it cannot be made, or written to.
+
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"cannot create {path}: {error.strerror or error}") from error
 
 
 def clear(context: Context) -> list[str]:

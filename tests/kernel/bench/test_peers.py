@@ -12,13 +12,15 @@ import pytest
 from tests.vm.lane import kernel_package, options
 from zonectl.bench import sampling, serving, site
 from zonectl.bench.arms import HostArm
+from zonectl.bench.hosted import Hosted
 from zonectl.bench.peers import catalogue, clock, initramfs
-from zonectl.bench.peers.containers import CONTAINERS, ContainerArm
+from zonectl.bench.peers.containers import CONTAINERS, ContainerArm, Ground
+from zonectl.bench.peers.conversation import conversing
 from zonectl.bench.runner import Place
 from zonectl.bench.sampling import Effort
 from zonectl.bench.workload import Extent
 from zonectl.bench.workloads import chosen
-from zonectl.errors import BenchError
+from zonectl.errors import BenchError, StoreError
 from zonectl.kernel import proc
 from zonectl.model.config import NetworkMode
 from zonectl.runtime.program import DEFAULT_PATH
@@ -196,3 +198,55 @@ def test_the_server_has_not_the_zones_environment_either(sites: Sites) -> None:
         shared = replace(here.config, network=replace(here.config.network, mode=NetworkMode.HOST))
         server = serving.server(shared, probe=here.probe, processor=here.processor)
         assert started_by(entered, server) == PLAIN
+
+
+@pytest.mark.requires("program:linux.uml")
+def test_what_cannot_be_written_for_a_peer_leaves_out_that_peer(sites: Sites, world: World) -> None:
+    """Its probe cannot be read, in place of a disk that is full."""
+    with (
+        sites() as here,
+        catalogue.arms(replace(here, probe="/nowhere"), ("user-mode-linux",), kernel=None) as found,
+    ):
+        before = world.footprint()
+        measured = sampling.measure(
+            [HostArm(here), *found], GETPID, Effort(rounds=1, young=1, sample_s=0.001)
+        )
+        world.becomes(before)
+    assert [series.arm for series in measured.series] == ["bare"]
+    (missing,) = measured.missing
+    assert missing.name == "user-mode-linux"
+    assert missing.reason.endswith("/initramfs: No such file or directory")
+
+
+def test_what_peers_write_fails_as_a_store_does(sites: Sites, tmp_path: Path) -> None:
+    ground = Ground(root="/", bind="/", shown=(), folder=f"{tmp_path}/none", name="none", group=None)
+    for name in ("crun", "runc", "lxc"):
+        (peer,) = [each for each in CONTAINERS if each.name == name]
+        with pytest.raises(StoreError, match="No such file"):
+            peer.argv("/nowhere", ground)
+    with sites() as here:
+        given = Hosted(argv=("/nowhere",), folder="/", config=here.config)
+        place = Place(root_folder=None, bind_folder=None, server=None)
+        with (
+            pytest.raises(StoreError, match="No such file"),
+            conversing(given, place=place, scratch=f"{tmp_path}/none", greeting_s=1.0),
+        ):
+            pass
+
+
+@pytest.mark.requires("program:crun")
+@pytest.mark.parametrize("kind", ["file", "dangling link", "link", "folder"])
+def test_a_root_whose_usr_is_something_else_is_measured(sites: Sites, world: World, kind: str) -> None:
+    usr, outside = world.root / "usr", world.folder / "outside"
+    match kind:
+        case "file":
+            usr.touch()
+        case "dangling link":
+            usr.symlink_to(outside)
+        case "link":
+            usr.symlink_to("/tmp")
+        case _:
+            usr.mkdir()
+    with sites() as here, catalogue.arms(here, ("crun",), kernel=None) as (arm,), arm.start() as runner:
+        assert runner.sample("getpid", 1, {}) > 0
+    assert not outside.exists()

@@ -6,10 +6,10 @@ Source: https://github.com/opencontainers/runtime-spec (config.md), and `runc sp
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from zonectl.bench import site
 from zonectl.errors import BenchError
 from zonectl.kernel import command
 
@@ -44,11 +44,17 @@ def make(runtime: str, folder: str, wanted: Bundle) -> None:
     Raises:
         BenchError: that is not what the specification says.
         CommandError: the runtime gives none.
+        StoreError: it cannot be written.
 
     """
-    os.mkdir(folder, 0o700)
+    site.make_folder(folder)
     command.run([runtime, "spec"], timeout_s=_SPEC_S, cwd=folder)
     path = f"{folder}/config.json"
+    with site.making(path):
+        _fill(runtime, path, wanted)
+
+
+def _fill(runtime: str, path: str, wanted: Bundle) -> None:
     try:
         with open(path, encoding="utf-8") as file:
             spec = json.load(file)

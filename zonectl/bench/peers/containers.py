@@ -122,7 +122,7 @@ def _lxc(program: str, ground: Ground) -> list[str]:
         *(f"lxc.mount.entry = {path} {path[1:]} none bind,ro 0 0" for path in ground.shown),
     ]
     path = f"{ground.folder}/config"
-    with open(path, "w", encoding="utf-8") as file:
+    with site.making(path), open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
     return [program, "-n", ground.name, "-P", ground.folder, "-f", path, "--", *PROGRAM]
 
@@ -198,6 +198,7 @@ class ContainerArm:
         Raises:
             BenchError: no probe comes up in it; with what the runtime said. Or it would trust a root that nobody does.
             HostLacks: it is not installed.
+            StoreError: what it needs cannot be made.
 
         """
         here, program = self._here, programs.find(self._peer.program, self._peer.package)

@@ -11,7 +11,7 @@ import select
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from zonectl.bench import pipes
+from zonectl.bench import pipes, site
 from zonectl.bench.hosted import Hosted, Pipes, hosted
 from zonectl.errors import BenchError
 from zonectl.kernel import process
@@ -46,12 +46,14 @@ def conversing(given: Hosted, *, place: Place, scratch: str, greeting_s: float) 
 
     Raises:
         BenchError: no probe greets in time; with what the process said last.
+        StoreError: what it says cannot be kept.
         SyscallError: there can be no such process.
 
     """
     with ExitStack() as held:
         path = f"{scratch}/said"
-        errors = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with site.making(path):
+            errors = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         held.callback(os.close, errors)
         streams = _Overheard(held, errors)
         pid = held.enter_context(hosted(given, streams))

@@ -149,6 +149,7 @@ class MachineArm:
         Raises:
             BenchError: it does not boot, or its clock is not to be trusted.
             HostLacks: it is not installed, or there is no kernel.
+            StoreError: its root cannot be made.
 
         """
         here, peer = self._here, self._peer
@@ -160,7 +161,7 @@ class MachineArm:
             # user-mode-linux has processes that outlive it when it is killed: they go with the group.
             group = held.enter_context(hosted.groups(here.context, here.config, standing.zone_id))
             root = f"{folder}/initramfs"
-            with open(root, "xb") as file:
+            with site.making(root), open(root, "xb") as file:
                 file.write(initramfs.archive(here.probe))
             argv = peer.argv(program, Boot(kernel=kernel, root=root, folder=folder))
             # user-mode-linux has its memory in a file there, which is deleted at once.
