@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _BOOT_S: Final = 60.0
 _MEMORY_MIB: Final = 1024
-_KERNELS: Final = ("/boot/vmlinuz-*", "~/.cache/zonectl-lane/current/vmlinux")
-"""Where a kernel is looked for: Debian's, then what the project's own tests boot."""
+_KERNELS: Final = "vmlinuz-*"
+"""How Debian names kernels in /boot (kernel-img.conf(5))."""
 
 _DEVICE: Final = "probe_device"
 """What probe.c calls it in its environment, which a kernel makes of words that it does not know."""
@@ -173,16 +173,15 @@ class MachineArm:
             yield runner
 
 
-def find_kernel() -> str:
-    """The newest kernel that a machine can boot.
+def find_kernel(folder: str = "/boot") -> str:
+    """The newest kernel of those installed in the folder.
 
     Raises:
         HostLacks: there is none.
 
     """
-    for pattern in _KERNELS:
-        if found := glob.glob(os.path.expanduser(pattern)):
-            return max(found, key=os.path.getmtime)
+    if found := glob.glob(f"{folder}/{_KERNELS}"):
+        return max(found, key=os.path.getmtime)
     raise HostLacks(
-        "there is no kernel to boot", hint="apt install linux-image-cloud-amd64, or --kernel FILE"
+        f"there is no kernel in {folder}", hint="--kernel FILE, or apt install linux-image-cloud-amd64"
     )
