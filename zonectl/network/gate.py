@@ -29,6 +29,8 @@ from zonectl.network.wire import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zonectl.model.instance import Instance
     from zonectl.network.channel import Channel
     from zonectl.network.steps.gate import EnsureGate
@@ -71,8 +73,18 @@ def holds(step: EnsureGate) -> bool:
     return all(_is_set(path) for path, _ in step.settings) and not _missing(step)
 
 
-def stands(instance: Instance, bridge: str, index: int) -> bool:
-    """Whether the gate of every subnet on the bridge (`index` is its link's) is whole.
+def stands(instance: Instance, bridge: str, subnets: Sequence[str]) -> bool:
+    """Whether the gate of each of the `subnets` of a bridge is whole.
+
+    Raises:
+        SyscallError: the kernel cannot be asked.
+
+    """
+    return all(holds(gate_of(instance, bridge, subnet)) for subnet in subnets)
+
+
+def subnets(index: int) -> list[str]:
+    """The bridge's addresses with their prefixes, without those of the link alone; `index` is its link's.
 
     Raises:
         SyscallError: the kernel cannot be asked.
@@ -84,8 +96,7 @@ def stands(instance: Instance, bridge: str, index: int) -> bool:
             for ipv6 in (False, True)
             for payload in channel.ask(rtnetlink.list_addresses(index, ipv6=ipv6))[0]
         ]
-    subnets = [address for address in held if not ip_interface(address).is_link_local]
-    return all(holds(gate_of(instance, bridge, subnet)) for subnet in subnets)
+    return [address for address in held if not ip_interface(address).is_link_local]
 
 
 def ensure(step: EnsureGate) -> None:

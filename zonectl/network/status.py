@@ -26,6 +26,7 @@ class NetworkStatus:
     link_present: bool
     has_master: bool
     bridge_present: bool
+    bridge_addressed: bool
     rules_intact: bool
     gate_intact: bool
 
@@ -36,6 +37,7 @@ class NetworkStatus:
             (self.link_present, "its link is gone"),
             (self.has_master or not self.link_present, "its link is on no bridge"),
             (self.bridge_present, "its bridge is gone"),
+            (self.bridge_addressed or not self.bridge_present, "its bridge has lost its addresses"),
             (self.rules_intact or not self.bridge_present, "its firewall rules are gone or altered"),
             (self.gate_intact or not self.bridge_present, "its routing rules are gone or altered"),
         )
@@ -52,13 +54,41 @@ def inspect(instance: Instance, zone_id: str, *, bridge: str) -> NetworkStatus:
     with open_channel() as channel:
         port = _find(channel, link_name(zone_id))
         there = _find(channel, bridge)
-    is_ours = there is not None and there.alias.startswith(owner_mark(instance))
+    if there is None or not there.alias.startswith(owner_mark(instance)):
+        found = _NO_BRIDGE
+    else:
+        found = _look_at(instance, bridge, there)
     return NetworkStatus(
         link_present=port is not None,
         has_master=port is not None and there is not None and port.master == there.index,
-        bridge_present=is_ours,
-        rules_intact=there is not None and is_ours and _rules_hold(instance, bridge, there),
-        gate_intact=there is not None and is_ours and gate.stands(instance, bridge, there.index),
+        bridge_present=found.is_ours,
+        bridge_addressed=found.is_addressed,
+        rules_intact=found.is_guarded,
+        gate_intact=found.is_gated,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bridge:
+    """What is there of a bridge; of one that is not the instance's nothing else is known."""
+
+    is_ours: bool
+    is_addressed: bool
+    is_guarded: bool
+    is_gated: bool
+
+
+_NO_BRIDGE = _Bridge(is_ours=False, is_addressed=False, is_guarded=False, is_gated=False)
+
+
+def _look_at(instance: Instance, name: str, link: Link) -> _Bridge:
+    """The instance's bridge. Without an address there is no subnet, whose gate could be looked for."""
+    subnets = gate.subnets(link.index)
+    return _Bridge(
+        is_ours=True,
+        is_addressed=bool(subnets),
+        is_guarded=_rules_hold(instance, name, link),
+        is_gated=gate.stands(instance, name, subnets),
     )
 
 
@@ -67,7 +97,7 @@ class Inspection:
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
-        self._bridges: dict[int, tuple[bool, bool, bool]] = {}
+        self._bridges: dict[int, _Bridge] = {}
 
     def of(self, zone_id: str) -> NetworkStatus:
         """The connection of the running zone `zone_id`, whatever bridge it is on.
@@ -83,30 +113,32 @@ class Inspection:
                     link_present=port is not None,
                     has_master=False,
                     bridge_present=True,
+                    bridge_addressed=True,
                     rules_intact=True,
                     gate_intact=True,
                 )
             if port.master not in self._bridges:
                 self._bridges[port.master] = self._bridge(channel, port.master)
-        is_ours, is_guarded, is_gated = self._bridges[port.master]
+        found = self._bridges[port.master]
         return NetworkStatus(
             link_present=True,
-            has_master=is_ours,
+            has_master=found.is_ours,
             bridge_present=True,
-            rules_intact=is_guarded or not is_ours,
-            gate_intact=is_gated or not is_ours,
+            bridge_addressed=found.is_addressed or not found.is_ours,
+            rules_intact=found.is_guarded or not found.is_ours,
+            gate_intact=found.is_gated or not found.is_ours,
         )
 
-    def _bridge(self, channel: Channel, index: int) -> tuple[bool, bool, bool]:
-        """Whether the bridge is the instance's, and whether rules and routing rules for it are all there."""
+    def _bridge(self, channel: Channel, index: int) -> _Bridge:
+        """What is there of the bridge, if it is the instance's."""
         try:
             name = socket.if_indextoname(index)
         except OSError:
-            return False, False, False  # it went meanwhile
+            return _NO_BRIDGE  # it went meanwhile
         found = _find(channel, name)
         if found is None or not found.alias.startswith(owner_mark(self._instance)):
-            return False, False, False
-        return True, _rules_hold(self._instance, name, found), gate.stands(self._instance, name, index)
+            return _NO_BRIDGE
+        return _look_at(self._instance, name, found)
 
 
 def _rules_hold(instance: Instance, bridge: str, link: Link) -> bool:

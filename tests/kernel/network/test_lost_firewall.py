@@ -269,6 +269,20 @@ def test_a_damaged_gate_is_told_and_mended(breakage: Callable[[Zone], None]) -> 
     in_world(test)
 
 
+def test_a_bridge_without_addresses_is_told_and_mended() -> None:
+    def test(world: World) -> None:
+        _zone(world, NetworkConfig())
+        run("ip", "address", "flush", "dev", "zbr0", "scope", "global")
+        lost = ("its bridge has lost its addresses",)
+        assert status.inspect(INSTANCE, "00000001", bridge="zbr0").problems == lost
+        assert status.Inspection(INSTANCE).of("00000001").problems == lost
+        world.share(NetworkConfig())
+        assert status.inspect(INSTANCE, "00000001", bridge="zbr0").problems == ()
+        assert status.Inspection(INSTANCE).of("00000001").problems == ()
+
+    in_world(test)
+
+
 def test_each_subnet_of_a_bridge_has_its_gate() -> None:
     def test(world: World) -> None:
         second = dataclasses.replace(NetworkConfig(), subnet="10.79.0.0/24")
