@@ -88,7 +88,7 @@ class _Measuring:
         complete = True
         try:
             self._one_more()  # so that zoned runs, and all is warm
-            before = kernel_bytes()
+            before = _settled_bytes()
             for count in counts(self._most):
                 self._grow(count, tell)
                 points.append(self._point(before))
@@ -108,9 +108,8 @@ class _Measuring:
             self._running.append(name)
 
     def _point(self, before: int) -> DensityPoint:
-        time.sleep(_SETTLED_S)
         zones = len(self._running)
-        kernel = max(0, kernel_bytes() - before) / zones  # the rest of the host may have given back more
+        kernel = max(0, _settled_bytes() - before) / zones  # the rest of the host may have given back more
         user = sum(self._processes_bytes(name) for name in self._running) / zones
         lives = [self._one_more() for _ in range(_TIMES)]
         create, start, exec_, list_ = (median(times) for times in zip(*lives, strict=True))
@@ -143,6 +142,12 @@ class _Measuring:
         if live is None:
             raise BenchError(f"{name} has ended by itself")
         return sum(map(_pss_bytes, (live.pid, *proc.descendants(live.pid))))
+
+
+def _settled_bytes() -> int:
+    """What the kernel holds once what has ended before is given back: what is compared has all been read so."""
+    time.sleep(_SETTLED_S)
+    return kernel_bytes()
 
 
 def kernel_bytes() -> int:
