@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from zonectl.bench import arms, budget, disturbances, guests, layers, machine, sampling, serving, site, whole
 from zonectl.bench.peers import catalogue
+from zonectl.bench.peers.machines import MACHINES
 from zonectl.bench.probe import build
 from zonectl.bench.results import ArmFacts, Run
 from zonectl.bench.sampling import Effort
@@ -48,7 +49,7 @@ FULL: Final = Effort(rounds=20, young=1, sample_s=0.02)
 QUICK: Final = Effort(rounds=8, young=2, sample_s=0.005, deadline_s=80.0)
 
 OLDER: Final = 5
-"""Rounds of the same processes where other kinds are measured too: a machine takes seconds to boot."""
+"""Rounds of the same processes where virtual machines are measured too: one takes seconds to boot."""
 
 ARMS: Final[tuple[ArmFacts, ...]] = (arms.BARE, arms.ZONE)
 """Where whole commands are run, when no workload is measured."""
@@ -87,7 +88,7 @@ def measure(context: Context, wish: Wish, *, tell: Callable[[Progress], None]) -
 
     """
     processor = choose_processor(wish)
-    effort = replace(wish.effort, young=OLDER) if wish.against else wish.effort
+    effort = effort_of(wish)
     limits = budget.written(wish.config.budget, workloads=(each.facts.name for each in CATALOGUE))
     began, started_at = time.monotonic(), _now()
     before = disturbances.read(processor)
@@ -126,6 +127,12 @@ def measure(context: Context, wish: Wish, *, tell: Callable[[Progress], None]) -
     )
 
 
+def effort_of(wish: Wish) -> Effort:
+    """How much is measured: processes grow older only where it would take too long to start them all anew."""
+    boots = any(peer.name in wish.against for peer in MACHINES)
+    return replace(wish.effort, young=OLDER) if boots else wish.effort
+
+
 def choose_processor(wish: Wish) -> int:
     """The wanted processor, or the last of those that this process and the zone may use: the first has interrupts.
 
@@ -152,7 +159,9 @@ def _settle(context: Context, wish: Wish, *, processor: int, held: ExitStack) ->
     standing = held.enter_context(site.standing(context, wish.config))
     bind = site.make_folder(f"{standing.folder}/bind")
     config = site.fitted(wish.config, probe=probe, bind=bind, processor=processor)
-    server = held.enter_context(serving.server(config, probe=probe, processor=processor))
+    server = held.enter_context(
+        serving.server(config, probe=probe, processor=processor, tasks=wish.workloads)
+    )
     return site.Site(
         context=context, config=config, probe=probe, bind=bind, processor=processor, server=server
     )
