@@ -16,9 +16,13 @@ from zonectl.errors import BenchError
 from zonectl.model.config import NetworkMode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from zonectl.bench.workloads import Workload
     from zonectl.model.config import ZoneConfig
+
+_IPERF: Final = "iperf"
+"""What the probe calls the workload that needs another server."""
 
 _READY_S: Final = 30.0
 _CHUNK_BYTES: Final = 4096
@@ -26,9 +30,12 @@ _ANNOUNCEMENT: Final = re.compile(rb"([0-9.]+:[0-9]{1,5})\n")
 
 
 @contextmanager
-def server(config: ZoneConfig, *, probe: str, processor: int) -> Iterator[str | None]:
+def server(
+    config: ZoneConfig, *, probe: str, processor: int, tasks: Iterable[Workload] = ()
+) -> Iterator[str | None]:
     """The server's "ADDRESS:PORT", the same for every arm: the bridge's, or loopback where the zone shares it.
 
+    The neighbours' zones reach it too: it is nobody, and starts iperf3's server only if that is one of the `tasks`.
     It runs on all processors but the measured one, if there are others. None where the zone reaches no host by IPv4.
     The bridge need not be there yet.
 
@@ -43,7 +50,8 @@ def server(config: ZoneConfig, *, probe: str, processor: int) -> Iterator[str | 
         return
     with ExitStack() as held:
         streams = Pipes(held)
-        argv = (probe, "echo", address, "0")
+        iperf = ("iperf3",) if any(task.asks == _IPERF for task in tasks) else ()
+        argv = (probe, "echo", address, "0", *iperf)
         given = Hosted(argv=argv, folder="/", config=_elsewhere(config, processor))
         held.enter_context(hosted(given, streams))
         yield _announced(streams.answers)

@@ -19,7 +19,7 @@ from zonectl.bench.peers.conversation import conversing
 from zonectl.bench.runner import Place
 from zonectl.bench.sampling import Effort
 from zonectl.bench.workload import Extent
-from zonectl.bench.workloads import chosen
+from zonectl.bench.workloads import chosen, named
 from zonectl.errors import BenchError, StoreError
 from zonectl.kernel import proc
 from zonectl.model.config import NetworkMode
@@ -250,3 +250,12 @@ def test_a_root_whose_usr_is_something_else_is_measured(sites: Sites, world: Wor
     with sites() as here, catalogue.arms(here, ("crun",), kernel=None) as (arm,), arm.start() as runner:
         assert runner.sample("getpid", 1, {}) > 0
     assert not outside.exists()
+
+
+def test_iperf3_is_served_only_if_it_is_measured(sites: Sites) -> None:
+    with sites() as here:
+        shared = replace(here.config, network=replace(here.config.network, mode=NetworkMode.HOST))
+        for tasks, last in ((GETPID, "0"), (named("iperf3"), "iperf3")):
+            with serving.server(shared, probe=here.probe, processor=here.processor, tasks=tasks):
+                (pid,) = proc.children(os.getpid())
+                assert Path(f"/proc/{pid}/cmdline").read_text().split("\0")[-2] == last

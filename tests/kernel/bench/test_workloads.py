@@ -8,6 +8,7 @@ import re
 import resource
 import socket
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,10 +18,10 @@ from zonectl.bench import pipes, programs
 from zonectl.bench.runner import Place
 from zonectl.bench.workloads import CATALOGUE
 from zonectl.errors import BenchError
+from zonectl.kernel import proc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.requires("program:cc", "program:strace")
 
@@ -30,10 +31,9 @@ MIB = 1 << 20
 
 @pytest.fixture
 def server(probe_program: str) -> Iterator[str]:
-    """The address of a server on this host."""
-    with subprocess.Popen(
-        [probe_program, "echo", "127.0.0.1", "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as serving:
+    """The address of a server on this host, with one of iperf3."""
+    argv = [probe_program, "echo", "127.0.0.1", "0", "iperf3"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as serving:
         assert serving.stdin
         assert serving.stdout
         yield serving.stdout.readline().decode("ascii").strip()
@@ -202,17 +202,45 @@ def iperf_port(server: str) -> int:
         return int.from_bytes(asking.recv(2, socket.MSG_WAITALL), "big")
 
 
+def is_nobody(pid: int) -> bool:
+    """Whether it has nobody's ids, no group besides, no capability, and no way to any."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    told = dict(line.split(":\t", 1) for line in status.splitlines())
+    ids = {each for key in ("Uid", "Gid") for each in told[key].split()}
+    held = {int(told[key], 16) for key in ("CapPrm", "CapEff", "CapInh", "CapAmb")}
+    return (ids, told["Groups"].strip(), held, told["NoNewPrivs"]) == ({"65534"}, "", {0}, "1")
+
+
+@pytest.mark.requires("root")
+def test_the_server_is_nobody_and_starts_no_other_that_is_not_wanted(probe_program: str) -> None:
+    """Any zone of the bridge reaches it."""
+    argv = [probe_program, "echo", "127.0.0.1", "0"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as serving:
+        assert serving.stdin
+        assert serving.stdout
+        address, port = serving.stdout.readline().decode("ascii").strip().split(":")
+        assert is_nobody(serving.pid)
+        with socket.create_connection((address, int(port)), TIMEOUT_S) as asking:
+            assert asking.recv(1) == b"z"
+            asking.sendall(b"i")
+            assert asking.recv(2) == b"", "it hangs up"
+        assert proc.children(serving.pid) == []
+        serving.stdin.close()
+        assert serving.wait(TIMEOUT_S) == 0
+
+
 @pytest.mark.requires("program:iperf3")
 def test_the_server_has_one_of_iperf3_beside_it_which_ends_with_it(probe_program: str) -> None:
-    with subprocess.Popen(
-        [probe_program, "echo", "127.0.0.1", "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as serving:
+    argv = [probe_program, "echo", "127.0.0.1", "0", "iperf3"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as serving:
         assert serving.stdin
         assert serving.stdout
         server = serving.stdout.readline().decode("ascii").strip()
         port = iperf_port(server)
         assert iperf_port(server) == port, "the same one"
         socket.create_connection(("127.0.0.1", port), TIMEOUT_S).close()
+        (beside,) = proc.children(serving.pid)
+        assert is_nobody(beside)
         serving.stdin.close()
         assert serving.wait(TIMEOUT_S) == 0
     with pytest.raises(ConnectionRefusedError):

@@ -1,12 +1,15 @@
 /*
  * The server of the network's workloads: TCP and UDP on one port of the host, for arms that reach it in different ways.
  * One thread and no state but a number for each connection, so that it is the same for all of them.
+ *
+ * Where it listens on a bridge, zones that nobody trusts reach it too: it is nobody before it listens.
  */
 #include "echo.h"
 
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
@@ -14,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,6 +25,7 @@
 #include "probe.h"
 
 enum { MOST_CONNECTIONS = 1024, BACKLOG = 512, EVENTS = 64, TRIES = 16 };
+enum { NOBODY = 65534 }; /* to the kernel too (DEFAULT_OVERFLOWUID) */
 
 /* By descriptor. */
 static struct {
@@ -33,6 +38,7 @@ static int events;
 static int listener;
 static int datagrams;
 static struct sockaddr_in here;
+static bool has_iperf;
 
 static void watch(int descriptor)
 {
@@ -45,6 +51,22 @@ static void watch(int descriptor)
 }
 
 /* --------------------------------------------------------------------------------------------------------- begin */
+
+/* Root, and whoever has its capabilities, has them no longer: not this process, nor what it executes. */
+static bool become_nobody(void)
+{
+    int with_parent = 0;
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return false;
+    if (geteuid() != 0)
+        return true;
+    prctl(PR_GET_PDEATHSIG, &with_parent);
+    if (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
+        return false;
+    /* The change of ids has cleared it (prctl(2)). If the parent has ended meanwhile, standard input has. */
+    return prctl(PR_SET_PDEATHSIG, with_parent) == 0;
+}
 
 /* A bound socket; the address need not be there yet (ip(7)), as it is the bridge's, which comes with the first zone. */
 static int bound(int type, const struct sockaddr_in *address)
@@ -142,7 +164,7 @@ static bool use(int connection, const char *bytes, size_t count)
     connections[connection].bytes += count;
     if (connections[connection].use == ECHO)
         return count == 0 || send(connection, bytes, count, MSG_NOSIGNAL) == (ssize_t)count;
-    if (connections[connection].use == IPERF)
+    if (connections[connection].use == IPERF && has_iperf)
         tell_iperf(connection);
     return connections[connection].use == SINK;
 }
@@ -202,14 +224,19 @@ static void work(void)
     }
 }
 
-/* Says where it listens, and serves until its standard input, a pipe, ends. */
-int serve_echo(const char *address, const char *port)
+/* Says where it listens, and serves until its standard input, a pipe, ends; with iperf3's server if that is wanted. */
+int serve_echo(const char *address, const char *port, bool iperf)
 {
     char text[INET_ADDRSTRLEN];
 
     if (!parse_address(address, port, &here)) {
         dprintf(STDERR_FILENO, "probe: not an address and a port: %s %s\n", address, port);
         return 2;
+    }
+    has_iperf = iperf;
+    if (!become_nobody()) {
+        dprintf(STDERR_FILENO, "probe: cannot become nobody: %s\n", strerror(errno));
+        return 1;
     }
     events = epoll_create1(EPOLL_CLOEXEC);
     if (events < 0 || !open_sockets(&here)) {

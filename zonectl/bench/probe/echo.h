@@ -2,6 +2,8 @@
 #ifndef ECHO_H
 #define ECHO_H
 
+#include <stdbool.h>
+
 enum {
     ECHO = 'e', /* every byte comes back */
     SINK = 's', /* nothing comes back but, after the last one, their number: 8 bytes, most significant first */
@@ -9,6 +11,6 @@ enum {
     GREETING = 'z',
 };
 
-int serve_echo(const char *address, const char *port);
+int serve_echo(const char *address, const char *port, bool iperf);
 
 #endif

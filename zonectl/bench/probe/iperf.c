@@ -83,7 +83,8 @@ static noreturn void become(struct in_addr address, int said)
     char number[8];
     char *const argv[] = {(char *)program, (char *)"-s",  (char *)"-B", where, (char *)"-p",
                           number,          (char *)"--forceflush", NULL};
-    char *const environment[] = {(char *)"LC_ALL=C", NULL};
+    /* Its buffer is a file of its own; everybody may have one there, and no disk is written to. */
+    char *const environment[] = {(char *)"LC_ALL=C", (char *)"TMPDIR=/dev/shm", NULL};
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     inet_ntop(AF_INET, &address, where, sizeof where);

@@ -2,7 +2,9 @@
  * The probe: does the work that zonectl's benchmark asks for and takes the time, wherever it has been started.
  *
  *     probe serve [--device PATH]   greets, then answers requests line by line, until its input ends
- *     probe echo ADDRESS PORT       serves the network's workloads on the host; PORT 0 for any; until its input ends
+ *     probe echo ADDRESS PORT [iperf3]
+ *                                   serves the network's workloads on the host, as nobody; PORT 0 for any; with
+ *                                   iperf3's server once a client asks, if that is wanted; until its input ends
  *     probe true                    does nothing, well: what the workloads execute
  *
  * One static program, so that every arm runs the same bytes whatever its root holds. The protocol stands in
@@ -50,7 +52,9 @@ int main(int argc, char **argv)
     if (argc == 4 && strcmp(argv[1], "serve") == 0 && strcmp(argv[2], "--device") == 0)
         return serve_device(argv[3]);
     if (argc == 4 && strcmp(argv[1], "echo") == 0)
-        return serve_echo(argv[2], argv[3]);
-    dprintf(STDERR_FILENO, "usage: probe serve [--device PATH] | probe echo ADDRESS PORT | probe true\n");
+        return serve_echo(argv[2], argv[3], false);
+    if (argc == 5 && strcmp(argv[1], "echo") == 0 && strcmp(argv[4], "iperf3") == 0)
+        return serve_echo(argv[2], argv[3], true);
+    dprintf(STDERR_FILENO, "usage: probe serve [--device PATH] | probe echo ADDRESS PORT [iperf3] | probe true\n");
     return USAGE;
 }
