@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -54,11 +55,12 @@ def test_the_overview(run: Callable[..., Outcome], argv: list[str]) -> None:
 def test_every_verb_has_examples_that_can_be_read(name: str) -> None:
     module = catalog.load(name)
     for line in module.EXAMPLES.strip().splitlines():
-        words = line.split(" | ")[-1 if line.startswith("tar ") else 0].split(" > ")[0].split()
+        words = shlex.split(line.split(" | ")[-1 if line.startswith("tar ") else 0].split(" > ")[0])
         assert words[:2] == ["zonectl", name] or words[0] == "zonectl"
         if "2>&1" not in words:
-            parser = parsing.parser_of(words[1])
-            parser.parse_args(words[2:])
+            options = parsing.parser_of(words[1]).parse_args(words[2:])
+            if options.check:
+                options.check(options)
 
 
 def test_help_is_no_wider_than_the_terminal(run: Callable[..., Outcome]) -> None:

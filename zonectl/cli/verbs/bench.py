@@ -30,7 +30,7 @@ docs/manual/bench.md tells how to read it.
 """
 EXAMPLES = """\
 zonectl bench --quick
-zonectl bench --workload "system calls" --workload tcp-round-trip
+zonectl bench --workload "system calls" --workload tcp
 zonectl bench --life-cycle --density 50
 zonectl bench --json before.json ./web.toml
 zonectl bench show before.json --html before.html
