@@ -3,6 +3,9 @@
 `ROOT/bench/zones-TOKEN` holds a lock file, which the bench holds while it lives, the names of its zones, each written
 there before there is such a zone, and their zone files. A zone is a bench's if its name is there and its own file has
 the token as a label: somebody's zone of a like name is left alone.
+
+A command may outlive the bench that was killed, and create a zone yet; it has a zone file of the folder among its
+arguments. The folder stays for as long as there is such a process. (A lock that commands inherit would go on to zoned.)
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from zonectl import config as zone_files
 from zonectl.bench import site
 from zonectl.errors import BenchError, Busy, ConfigError, NoSuchZone, StoreError
+from zonectl.kernel import proc
 from zonectl.model.config import Restart
 from zonectl.model.names import zone_name
 from zonectl.runtime import zones
@@ -39,6 +43,8 @@ _NAMES: Final = "names"
 _LOCK: Final = "lock"
 _PATIENCE_S: Final = 5.0
 _AT_ONCE: Final = 50
+_MOST_WORDS: Final = 1 << 14
+"""Bytes of a command line: as many as the words of ours have at most, a path among them."""
 
 
 class Guests:
@@ -119,17 +125,30 @@ def guests(context: Context, config: ZoneConfig, client: Client) -> Iterator[Gue
 
 
 def clear(context: Context) -> list[str]:
-    """Delete the zones that killed benches have left, and gives their names; those of one that lives are left alone."""
+    """Delete the zones that killed benches have left, and give their names.
+
+    Those of one that lives are left alone, and for the next time those of one of whose commands one still lives.
+    """
     found: list[str] = []
     for token in _tokens(context):
         folder = _folder(context, token)
         with suppress(Busy), lock(f"{folder}/{_LOCK}", verb="bench", zone="bench", timeout_s=0):
+            if _is_in_use(token):
+                continue
             announced = (documents.read_text(f"{folder}/{_NAMES}") or "").splitlines()
             there = [name for name in announced if _is_ours(context, name, token)]
             _delete(context, there)
             folders.remove(folder)
             found += there
     return found
+
+
+def _is_in_use(token: str) -> bool:
+    """Whether a process of ours, not one in a zone, has a file of the folder among its arguments."""
+    mark, ours = f"/{_FOLDER}{token}/", proc.namespace_ids("self").get("pid")
+    pids = filter(str.isdecimal, os.listdir("/proc"))
+    named = (pid for pid in pids if mark in (proc.read(pid, "cmdline", limit_bytes=_MOST_WORDS) or ""))
+    return any(proc.namespace_ids(pid).get("pid") == ours for pid in named)
 
 
 def _tokens(context: Context) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,3 +91,33 @@ def test_those_of_a_killed_one_go_with_the_next(world: World) -> None:
     assert records.list_names(context.paths) == [alike]
     assert journals(context) == []
     assert guests.clear(context) == []
+
+
+def test_what_a_command_creates_after_its_bench_was_killed_goes_with_a_later_one(world: World) -> None:
+    context = unwatched(world)
+    given = world.parse(world.text())
+    reader, writer = os.pipe()
+
+    def bench() -> int:
+        with guests.guests(context, given, nobody(context)) as ours:
+            os.write(writer, ours.announce("life")[1].encode())
+            signal.pause()
+        return 0
+
+    pidfd = spawn(bench)
+    path = os.read(reader, 4096).decode()
+    process.pidfd_send_signal(pidfd, signal.SIGKILL)
+    process.wait_pidfd(pidfd)
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    command = subprocess.Popen(["/bin/cat", "-", path], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert guests.clear(context) == []
+    assert len(journals(context)) == 1
+    zone = zone_files.parse(text, file=path, folder="/")
+    create(context, zone, text)
+    command.communicate()
+    for fd in (pidfd, reader, writer):
+        os.close(fd)
+    assert guests.clear(context) == [zone.name]
+    assert records.list_names(context.paths) == []
+    assert journals(context) == []
