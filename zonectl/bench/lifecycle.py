@@ -89,12 +89,13 @@ FLOOR: Final = (
         spare=True,
     ),
 )
+_STOP: Final = _deed("stop", _ZONE, stresses="the end of a zone, and of all that its start made")
 LIFE: Final = (
     _deed("create", _FILE, stresses="a zone's folder, ids and address"),
     _deed("start", _ZONE, stresses="walls, network and program of a zone"),
     _deed("exec", _ZONE, "--", NOTHING, stresses="a program in a zone that runs", spare=True),
     _deed("exec", _ZONE, "--", NOTHING, stresses=_WITHOUT, cold=True, spare=True),
-    _deed("stop", _ZONE, stresses="the end of a zone, and of all that its start made"),
+    _STOP,
     _deed("delete", "-f", _ZONE, stresses="a zone's files, ids and address given back"),
     _deed("run", _FILE, "--", NOTHING, stresses="a zone from nothing to nothing", spare=True),
     _deed("run", _FILE, "--", NOTHING, stresses=_WITHOUT, cold=True, spare=True),
@@ -106,7 +107,6 @@ COLD_LIFE: Final = (
 COLD_START: Final = Deed(
     facts=_facts(name("start", cold=True), "a start that starts zoned first"), words=("start", _ZONE)
 )
-_STOP: Final = 4
 ALL: Final = (*FLOOR, *LIFE, COLD_LIFE[0], COLD_START, COLD_LIFE[1])
 WORKLOADS: Final = tuple(each.facts for each in ALL)
 
@@ -195,7 +195,7 @@ class _Measuring:
             self._lost[COLD_START.facts.name] = error.message
             return {}
         found = dict(self._done((COLD_START,)))
-        self._do(LIFE[_STOP])
+        self._do(_STOP)
         return found
 
     def _end_zoned(self) -> None:

@@ -24,15 +24,16 @@ PROTOCOL_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """What an arm calls the things that workloads need: paths as the probe sees them."""
+    """What an arm calls the things that workloads need: paths as the probe sees them.
 
-    root_folder: (
-        str | None
-    )  # a folder to write to, on the arm's root file system; None: it is none like the others'
-    bind_folder: str | None  # a folder to write to, bound from the host; for bare metal simply another folder
-    server: (
-        str | None
-    )  # "ADDRESS:PORT" of the host's echo server, as it is reached from here; None: no network
+    `root_folder` is a folder to write to on the arm's root file system, None where that is none like the others';
+    `bind_folder` one that is bound from the host, for bare metal simply another one. `server` is the host's echo server
+    as it is reached from there, "ADDRESS:PORT", None where there is no network.
+    """
+
+    root_folder: str | None
+    bind_folder: str | None
+    server: str | None
 
 
 class Runner(Protocol):

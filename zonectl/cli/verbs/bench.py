@@ -37,9 +37,7 @@ zonectl bench show before.json --html before.html
 zonectl bench compare before.json after.json
 zonectl bench list
 """
-_LIST: Final = "list"
-_COMPARE: Final = "compare"
-_SHOW: Final = "show"
+_LIST, _COMPARE, _SHOW = _ACTIONS = ("list", "compare", "show")
 _COMPARED: Final = 2
 _MOST_ROUNDS: Final = 10_000
 _MOST_ZONES: Final = 2_000
@@ -48,6 +46,23 @@ _MOST_PERCENT: Final = 1000.0
 
 def arguments(parser: ArgumentParser) -> None:
     """Declare what the verb takes."""
+    _add_measure(parser)
+    _add_comparisons(parser)
+    _add_results(parser)
+    sources.add_set(parser)
+    parser.add_argument(
+        "words",
+        metavar="ZONE|FILE",
+        nargs="*",
+        type=values.text,
+        help="a zone, or a zone file (it has a / or ends in .toml); or: list; "
+        "or: show RUN.json; or: compare OLD.json NEW.json",
+    )
+    parser.set_defaults(check=_check)
+
+
+def _add_measure(parser: ArgumentParser) -> None:
+    """What is measured in the two arms, and how much of it."""
     parser.add_argument(
         "-w",
         "--workload",
@@ -66,6 +81,10 @@ def arguments(parser: ArgumentParser) -> None:
         type=_percent,
         help="measure bare metal with so much more work in the zone's place: it must be found",
     )
+
+
+def _add_comparisons(parser: ArgumentParser) -> None:
+    """What is measured besides."""
     parser.add_argument(
         "--layers", action="store_true", help="add one wall after the other, and tell what each costs"
     )
@@ -86,6 +105,10 @@ def arguments(parser: ArgumentParser) -> None:
         "--density", metavar="N", type=_zones, help="measure what a zone costs when 1, 2, 5, ... N run"
     )
     parser.add_argument("--kernel", metavar="FILE", type=values.text, help="what virtual machines boot")
+
+
+def _add_results(parser: ArgumentParser) -> None:
+    """What comes of it."""
     parser.add_argument(
         "--check",
         dest="judge",
@@ -95,31 +118,24 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", type=_private, help="write all samples as JSON")
     parser.add_argument("--csv", metavar="FILE", type=_output, help="write them as CSV, a row each")
     parser.add_argument("--html", metavar="FILE", type=_output, help="write a page with pictures")
-    sources.add_set(parser)
-    parser.add_argument(
-        "words",
-        metavar="ZONE|FILE",
-        nargs="*",
-        type=values.text,
-        help="a zone, or a zone file (it has a / or ends in .toml); or: list; "
-        "or: show RUN.json; or: compare OLD.json NEW.json",
-    )
-    parser.set_defaults(check=_check)
 
 
 def run(options: Namespace, setting: Setting) -> int:
     """Measure, or list, or show, or compare."""
-    match options.words[:1]:
-        case ["list"]:
-            _list()
-            return 0
-        case ["compare"]:
-            return _compare(options.words[1:])
-        case ["show"]:
-            return _show(options)
-        case _:
-            setting.require_root("bench")
-            return _measure(options, setting)
+    action, rest = _action(options)
+    if action == _LIST:
+        return _list()
+    if action == _COMPARE:
+        return _compare(rest)
+    if action == _SHOW:
+        return _show(options)
+    setting.require_root("bench")
+    return _measure(options, setting)
+
+
+def _action(options: Namespace) -> tuple[str, Sequence[str]]:
+    """The first word, what is to be done or measured, and the rest."""
+    return (options.words or [""])[0], options.words[1:]
 
 
 def _check(options: Namespace) -> None:
@@ -128,9 +144,9 @@ def _check(options: Namespace) -> None:
     from zonectl.bench.workloads import named
     from zonectl.model.names import ZONE_NAME
 
-    action, rest = (options.words or [""])[0], options.words[1:]
+    action, rest = _action(options)
     _check_files(action, rest)
-    if action in {_LIST, _SHOW, _COMPARE}:
+    if action in _ACTIONS:
         useful = _FORMS if action == _SHOW else ()
         given = [word for name, word in _OPTIONS.items() if getattr(options, name) and name not in useful]
         if given:
@@ -161,9 +177,11 @@ _FORMS: Final = ("json", "csv", "html")
 
 def _check_files(action: str, rest: Sequence[str]) -> None:
     if action == _COMPARE and len(rest) != _COMPARED:
-        raise UsageError("bench: compare takes two files", hint="zonectl bench compare OLD.json NEW.json")
+        raise UsageError(
+            f"bench: {_COMPARE} takes two files", hint=f"zonectl bench {_COMPARE} OLD.json NEW.json"
+        )
     if action == _SHOW and len(rest) != 1:
-        raise UsageError("bench: show takes a file", hint="zonectl bench show RUN.json")
+        raise UsageError(f"bench: {_SHOW} takes a file", hint=f"zonectl bench {_SHOW} RUN.json")
     if action not in {_COMPARE, _SHOW} and rest:
         raise UsageError(f"bench: {rest[0]!r} is one argument too many")
 
@@ -192,7 +210,7 @@ def _measure(options: Namespace, setting: Setting) -> int:
     return overhead.status(options, found)
 
 
-def _list() -> None:
+def _list() -> int:
     from zonectl.bench.workloads import CATALOGUE
     from zonectl.cli import table
     from zonectl.cli.table import Column
@@ -200,6 +218,7 @@ def _list() -> None:
     columns = (Column("name", "NAME"), Column("group", "GROUP"), Column("stresses", "STRESSES"))
     rows = [(each.facts.name, each.facts.group, each.facts.stresses) for each in CATALOGUE]
     print("\n".join(table.aligned(columns, rows)))
+    return 0
 
 
 def _compare(paths: Sequence[str]) -> int:
