@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.kernel.forked import spawn
+from tests.kernel.runtime.world import unwatched
 from tests.vm.lane import kernel_package, options
 from zonectl.bench import sampling, serving, site
 from zonectl.bench.arms import HostArm
@@ -21,9 +24,10 @@ from zonectl.bench.sampling import Effort
 from zonectl.bench.workload import Extent
 from zonectl.bench.workloads import chosen, named
 from zonectl.errors import BenchError, StoreError
-from zonectl.kernel import proc
+from zonectl.kernel import proc, process
 from zonectl.model.config import NetworkMode
 from zonectl.runtime.program import DEFAULT_PATH
+from zonectl.runtime.remains import teardown_when_last
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -50,6 +54,13 @@ def probe_in(here: Site) -> int:
     return found[0]
 
 
+def group_of(pid: int) -> str:
+    """The path of its group of version 2."""
+    lines = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines()
+    (found,) = [line.removeprefix("0::") for line in lines if line.startswith("0::")]
+    return found
+
+
 @pytest.mark.requires(*PROGRAMS)
 @pytest.mark.parametrize("name", [peer.name for peer in CONTAINERS])
 def test_a_container_runs_the_probe_in_walls_of_its_own(sites: Sites, name: str) -> None:
@@ -63,6 +74,11 @@ def test_a_container_runs_the_probe_in_walls_of_its_own(sites: Sites, name: str)
     ):
         pid = probe_in(here)
         theirs = proc.namespace_ids(pid)
+        (runtime,) = proc.children(os.getpid())
+        for path in ("run", "dev/shm"):
+            assert os.stat(f"/proc/{runtime}/root/{path}").st_dev != os.stat(f"/{path}").st_dev
+        for each in (runtime, pid):
+            assert f"/{here.context.instance.cgroup}/" in group_of(each)
         assert all(theirs[kind] != ours[kind] for kind in ("mnt", "pid", "net"))
         assert os.sched_getaffinity(pid) == {here.processor}
         assert runner.sample("getpid", 1000, {}) > 0
@@ -259,3 +275,35 @@ def test_iperf3_is_served_only_if_it_is_measured(sites: Sites) -> None:
             with serving.server(shared, probe=here.probe, processor=here.processor, tasks=tasks):
                 (pid,) = proc.children(os.getpid())
                 assert Path(f"/proc/{pid}/cmdline").read_text().split("\0")[-2] == last
+
+
+@pytest.mark.requires(*PROGRAMS)
+@pytest.mark.parametrize("name", ["systemd-nspawn", "podman", "lxc"])
+def test_nothing_is_left_of_a_container_whose_bench_was_killed(sites: Sites, world: World, name: str) -> None:
+    """Of those that keep something in /run, in /dev/shm, or in groups of their own."""
+    before = world.footprint()
+    said, saying = os.pipe()
+
+    def bench() -> int:
+        root = "host = true" if name == "lxc" else ""
+        with (
+            sites(root=root) as here,
+            catalogue.arms(here, (name,), kernel=None) as (arm,),
+            arm.start(),
+        ):
+            os.write(saying, str(here.context.instance.cgroup).encode())
+            signal.pause()
+        return 1
+
+    killed = spawn(bench)
+    os.close(saying)
+    assert os.read(said, 4096), "it has come up"
+    os.close(said)
+    process.pidfd_send_signal(killed, signal.SIGKILL)
+    process.wait_pidfd(killed)
+    os.close(killed)
+    assert len(site.clear(unwatched(world))) == 3
+    teardown_when_last(unwatched(world))
+    world.becomes(before, save="files")
+    for folder in ("/run", "/dev/shm"):
+        assert not [path for path in Path(folder).rglob("*") if str(world.folder) in str(path)]

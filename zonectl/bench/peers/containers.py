@@ -118,6 +118,8 @@ def _lxc(program: str, ground: Ground) -> list[str]:
         "lxc.mount.auto = proc:mixed sys:mixed",
         "lxc.autodev = 1",
         "lxc.console.path = none",
+        # Its groups are in the one that it is started in, and not at the top, where nobody finds what is left.
+        "lxc.cgroup.relative = 1",
         f"lxc.mount.entry = {ground.bind} {site.BIND_INSIDE[1:]} none bind 0 0",
         *(f"lxc.mount.entry = {path} {path[1:]} none bind,ro 0 0" for path in ground.shown),
     ]

@@ -29,11 +29,12 @@ def apart(argv: list[str], *, folder: str) -> list[str]:
     """The command line, executed where nobody else sees what is mounted: `folder` at `SHORT`, and a pure cgroup2.
 
     What peers write to controllers of version 1, where the host still has them below /sys/fs/cgroup, would be the
-    host's.
+    host's. Their locks and states in /run and /dev/shm go with them, however they end; nothing of the host's is there.
     """
     script = (
-        'mount --make-rprivate / && mount -t cgroup2 cgroup2 /sys/fs/cgroup && mount --bind "$1" "$2" '
-        '&& shift 2 && exec "$@"'
+        "mount --make-rprivate / && mount -t cgroup2 cgroup2 /sys/fs/cgroup "
+        "&& mount -t tmpfs -o mode=0755 tmpfs /run && mount -t tmpfs -o mode=1777 tmpfs /dev/shm "
+        '&& mount --bind "$1" "$2" && shift 2 && exec "$@"'
     )
     shell = ["/bin/sh", "-c", script, "sh", folder, SHORT]
     return [find("unshare", "util-linux"), "--mount", *shell, *argv]
