@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,6 @@ from tests.e2e.patience import until
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.e2e.instance import Zonectl
 
@@ -35,6 +35,16 @@ def box(z: Zonectl) -> str:
 def measured(z: Zonectl, *words: str) -> dict[str, Any]:
     run: dict[str, Any] = json.loads(z("bench", *words, "--json", "-", timeout=WAIT_S).out)
     return run
+
+
+def users(journal: Path) -> list[str]:
+    """The processes with a file of the journal among their arguments, as numbers: it stays as long as there are any."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if f"{journal}/".encode() in path.read_bytes():
+                found.append(path.parent.name)
+    return found
 
 
 def test_the_life_cycle_alone(z: Zonectl, box: str) -> None:
@@ -119,6 +129,7 @@ def test_what_a_killed_one_leaves_goes_with_the_next(z: Zonectl, box: str) -> No
         until(lambda: len(z.list()) >= 2, timeout_s=WAIT_S)
         command.kill()
     (journal,) = journals(z)
+    until(lambda: not users(journal), timeout_s=WAIT_S)
     token = journal.name.removeprefix("zones-")
     z.define(f"bench-{token}-user")
     z("start", f"bench-{token}-user")
