@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import pytest
 
 from tests.e2e.instance import COMMAND
 from tests.e2e.patience import until
+from tests.requirements import cgroup2_mount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,8 +176,13 @@ def test_a_process_that_cannot_be_killed(z: Zonectl, frozen_disk: Path) -> None:
 
 
 def _states(z: Zonectl) -> str:
-    pid = z.list()["stuck"]["pid"]
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
+    """The states of the zone's processes, a letter each (proc_pid_stat(5)): the shell, or the child that writes."""
+    mount = cgroup2_mount()
+    assert mount is not None
+    found = []
+    for path in (mount / f"zonectl-{z.mark}" / z.list()["stuck"]["id"]).glob("**/cgroup.procs"):
+        for pid in path.read_text(encoding="ascii").split():
+            with suppress(OSError):
+                stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+                found.append(stat.rpartition(")")[2].split()[0])
+    return "".join(found)
