@@ -51,6 +51,7 @@ def create(context: Context, config: ZoneConfig, text: str) -> ZoneRecord:
                 records.save_record(context.paths, record)
             record = allocate(context, config, record)
             roots.install(config, below, zone_dir)
+            roots.sync(config, zone_dir)
             filters.keep(context, config, name)
             documents.write_text(context.paths.zone_file(name), text)
             record = replace(record, layers=roots.stands_on(config, below), installed=True)

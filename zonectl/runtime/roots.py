@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from zonectl.errors import ImageError, StoreError
-from zonectl.images import copy, layers
+from zonectl.images import copy, layers, storage
 from zonectl.images.reference import parse
 from zonectl.model.config import RootMode
 from zonectl.runtime import sparse
@@ -67,6 +67,17 @@ def install(config: ZoneConfig, below: tuple[str, ...], zone_dir: str) -> None:
                 _make_like(f"{zone_dir}/{name}", below[0])
     except OSError as error:
         raise StoreError(f"cannot install the root: {error.strerror or error}") from error
+
+
+def sync(config: ZoneConfig, zone_dir: str) -> None:
+    """Make what `install` has filled with files survive a power cut: a sparse root's base, and copies.
+
+    Raises:
+        StoreError: they cannot be written.
+
+    """
+    if config.root.host or config.root.mode is RootMode.COPY:
+        storage.sync(zone_dir)
 
 
 def below(context: Context, config: ZoneConfig, zone_dir: str) -> tuple[str, ...]:

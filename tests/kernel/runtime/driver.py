@@ -1,6 +1,7 @@
 """A process of its own that does one verb of the runtime in a test's world: what a tracer follows.
 
 python -m tests.kernel.runtime.driver FOLDER NUMBER start|ready|stop ZONE
+python -m tests.kernel.runtime.driver FOLDER NUMBER create FILE
 python -m tests.kernel.runtime.driver FOLDER NUMBER exec ZONE PROGRAM...
     python -m tests.kernel.runtime.driver FOLDER NUMBER copy_in|copy_out ZONE SOURCE TARGET
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from tests.kernel.runtime.world import World
 from zonectl.runtime.copying import copy_in, copy_out
+from zonectl.runtime.create import create
 from zonectl.runtime.delete import delete
 from zonectl.runtime.start import ready, start
 from zonectl.runtime.stop import stop
@@ -25,6 +27,10 @@ def main(folder: str, number: str, verb: str, zone: str, *argv: str) -> int:
     world = World(folder=Path(folder), number=int(number))
     if verb in COPIES:
         COPIES[verb](world.context, zone, argv[0], target=argv[1])
+        return 0
+    if verb == "create":
+        text = Path(zone).read_text(encoding="utf-8")
+        create(world.context, world.parse(text), text)
         return 0
     if verb == "exec":
         return world.execute(*argv, name=zone).exit_status.code

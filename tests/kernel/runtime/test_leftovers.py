@@ -139,3 +139,24 @@ def test_the_going_of_a_deleted_zone_is_synced(world: World) -> None:
     calls = trace.record(argv, world.folder / "trace", calls=("rmdir", "fsync")).raw
     removed = next(at for at, raw in enumerate(calls) if trace.words(raw.arguments[0]) == f"{zones}/web")
     assert any(raw.name == "fsync" and f"<{zones}>" in raw.arguments[0] for raw in calls[removed:])
+
+
+@pytest.mark.parametrize("root", ["host = true", "copy"])
+def test_files_of_a_new_root_are_synced_before_the_zone_counts_as_installed(world: World, root: str) -> None:
+    source = root if root != "copy" else f'path = "{world.root}"\nmode = "copy"'
+    file = world.folder / "web.toml"
+    file.write_text(world.text("/bin/true", root=source))
+    argv = [str(world.folder), str(world.number), "create", str(file)]
+    calls = trace.record(argv, world.folder / "trace", calls=("openat", "syncfs", "renameat")).raw
+    zone = world.context.paths.zone_dir("web")
+    made = [
+        at
+        for at, raw in enumerate(calls)
+        if f"{zone}/{'root' if root == 'copy' else 'base'}/" in str(raw.arguments)
+    ]
+    synced = next(at for at, raw in enumerate(calls) if raw.name == "syncfs")
+    recorded = max(
+        at for at, raw in enumerate(calls) if raw.name == "renameat" and '"record.json"' in str(raw.arguments)
+    )
+    assert made
+    assert max(made) < synced < recorded
