@@ -117,16 +117,26 @@ def unpacked_tar(paths: Paths, archive: str) -> Image:
 
     """
     before = known.digest_of(archive)
-    if (digest := known.find(paths, before)) is not None:
-        with _changing(paths, "use"):
-            if storage.refresh(paths, digest):
-                return _image(paths, (digest,))
+    digest = known.find(paths, before)
+    if digest is not None and (found := unreferenced(paths, digest)) is not None:
+        return found
     image = import_tar(paths, archive, None)
     # Only if the file is now what it was when it was unpacked, does its digest say what became of it.
     if known.digest_of(archive) == before:
         with _changing(paths, "import"):
             known.note(paths, before, image.digest)
     return image
+
+
+def unreferenced(paths: Paths, digest: str) -> Image | None:
+    """The image of the layer, which gc then leaves alone until a zone is recorded on it; None where there is none.
+
+    Raises:
+        Busy: the store was locked for too long.
+
+    """
+    with _changing(paths, "use"):
+        return _image(paths, (digest,)) if storage.refresh(paths, digest) else None
 
 
 def import_dir(paths: Paths, directory: str, reference: Reference | str) -> Image:

@@ -45,7 +45,7 @@ def create(context: Context, config: ZoneConfig, text: str) -> ZoneRecord:
         with Undo() as undo:
             undo.callback(discard, context, record)
             zone_dir = context.paths.zone_dir(name)
-            below = roots.below(context, config, zone_dir)
+            below = roots.below(context, config)
             record = replace(record, layers=below)
             with roots.kept(context, below):
                 records.save_record(context.paths, record)

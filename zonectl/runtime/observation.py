@@ -14,9 +14,10 @@ from zonectl.errors import SyscallError, ZonectlError
 from zonectl.kernel import proc, process, ptrace
 from zonectl.model import limits
 from zonectl.model.audit import Attributes, Connection, Credentials, Filter, Observed
-from zonectl.namespaces import standing
+from zonectl.namespaces import standing, sysctls
 from zonectl.namespaces.steps.nodes import MakeNodes
 from zonectl.network import standing as port
+from zonectl.planning.audit.sysctls import written
 from zonectl.runtime.status import open_init, require
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def observe(context: Context, name: str, plan: ZonePlan, *, paths: Iterable[str]
     if found.live is None or pidfd is None:
         raise ZonectlError("the zone has ended", zone=name)
     try:
-        observed = _observe(found.live.pid, plan, paths)
+        observed = _observe(found.live.pid, pidfd, plan, paths)
         if found.record is not None:
             observed = replace(observed, connection=_connection(context, plan, found.record.id))
         if process.pidfd_exited(pidfd):
@@ -77,7 +78,7 @@ def observe(context: Context, name: str, plan: ZonePlan, *, paths: Iterable[str]
     return observed
 
 
-def _observe(pid: int, plan: ZonePlan, paths: Iterable[str]) -> Observed:
+def _observe(pid: int, pidfd: int, plan: ZonePlan, paths: Iterable[str]) -> Observed:
     fields = proc.status_fields(pid)
     if "Seccomp" not in fields:
         raise ZonectlError(f"the kernel tells nothing of process {pid}")
@@ -93,6 +94,7 @@ def _observe(pid: int, plan: ZonePlan, paths: Iterable[str]) -> Observed:
         settings=group_files.settings(plan.before),
         devices=group_files.device_filter(plan.before),
         nodes=_nodes(plan),
+        sysctls=sysctls.read_back(pidfd, pid=pid, names=[name for name, _ in written(plan)]),
         standings=standing.standings(pid, paths),
     )
 

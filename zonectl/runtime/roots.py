@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from zonectl.errors import ImageError, StoreError
-from zonectl.images import copy, layers, storage
+from zonectl.images import copy, layers, sparse, storage
 from zonectl.images.reference import parse
 from zonectl.model.config import RootMode
-from zonectl.runtime import sparse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,8 +57,6 @@ def install(config: ZoneConfig, below: tuple[str, ...], zone_dir: str) -> None:
 
     """
     try:
-        if config.root.host:
-            sparse.build(f"{zone_dir}/{sparse.BASE}")
         if config.root.mode is RootMode.COPY:
             _copy(below, f"{zone_dir}/{COPY}")
         else:
@@ -70,17 +67,17 @@ def install(config: ZoneConfig, below: tuple[str, ...], zone_dir: str) -> None:
 
 
 def sync(config: ZoneConfig, zone_dir: str) -> None:
-    """Make what `install` has filled with files survive a power cut: a sparse root's base, and copies.
+    """Make the files that `install` has copied survive a power cut; folders that a start makes anew need none.
 
     Raises:
         StoreError: they cannot be written.
 
     """
-    if config.root.host or config.root.mode is RootMode.COPY:
+    if config.root.mode is RootMode.COPY:
         storage.sync(zone_dir)
 
 
-def below(context: Context, config: ZoneConfig, zone_dir: str) -> tuple[str, ...]:
+def below(context: Context, config: ZoneConfig) -> tuple[str, ...]:
     """The folders that the zone's root stands on, topmost first, absolute. An archive is unpacked into the store.
 
     Raises:
@@ -94,7 +91,7 @@ def below(context: Context, config: ZoneConfig, zone_dir: str) -> tuple[str, ...
     if root.tar is not None:
         return layers.unpacked_tar(context.paths, root.tar).layers
     if root.host:
-        return (f"{zone_dir}/{sparse.BASE}",)
+        return sparse.base(context.paths).layers
     path = root.path or ""
     if not os.path.isdir(path):
         msg = f"root.path {path} is not a folder"

@@ -125,7 +125,7 @@ def _install(context: Context, config: ZoneConfig, record: ZoneRecord) -> Zone:
     records.make_folder(context.paths, name)
     record = allocate(context, config, record)
     zone_dir = context.paths.zone_dir(name)
-    below = roots.below(context, config, zone_dir)
+    below = roots.below(context, config)
     roots.install(config, below, zone_dir)
     record = replace(record, layers=roots.stands_on(config, below), installed=True)
     filters.keep(context, config, name, volatile=True)

@@ -141,22 +141,22 @@ def test_the_going_of_a_deleted_zone_is_synced(world: World) -> None:
     assert any(raw.name == "fsync" and f"<{zones}>" in raw.arguments[0] for raw in calls[removed:])
 
 
-@pytest.mark.parametrize("root", ["host = true", "copy"])
+@pytest.mark.parametrize("root", ["sparse", "copy"])
 def test_files_of_a_new_root_are_synced_before_the_zone_counts_as_installed(world: World, root: str) -> None:
-    source = root if root != "copy" else f'path = "{world.root}"\nmode = "copy"'
+    source, filled = {
+        "sparse": ("host = true", f"{world.context.paths.images_dir}/layers/"),
+        "copy": (f'path = "{world.root}"\nmode = "copy"', f"{world.context.paths.zone_dir('web')}/root/"),
+    }[root]
     file = world.folder / "web.toml"
     file.write_text(world.text("/bin/true", root=source))
     argv = [str(world.folder), str(world.number), "create", str(file)]
     calls = trace.record(argv, world.folder / "trace", calls=("openat", "syncfs", "renameat")).raw
-    zone = world.context.paths.zone_dir("web")
-    made = [
-        at
-        for at, raw in enumerate(calls)
-        if f"{zone}/{'root' if root == 'copy' else 'base'}/" in str(raw.arguments)
+    written = [
+        at for at, raw in enumerate(calls) if filled in str(raw.arguments) and "O_CREAT" in str(raw.arguments)
     ]
     synced = next(at for at, raw in enumerate(calls) if raw.name == "syncfs")
     recorded = max(
         at for at, raw in enumerate(calls) if raw.name == "renameat" and '"record.json"' in str(raw.arguments)
     )
-    assert made
-    assert max(made) < synced < recorded
+    assert written
+    assert max(written) < synced < recorded

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from zonectl.bench import site
 from zonectl.errors import BenchError, StoreError
-from zonectl.images import copy
-from zonectl.runtime import roots, sparse
+from zonectl.images import copy, sparse, storage
+from zonectl.runtime import roots
 
 if TYPE_CHECKING:
     from zonectl.bench.site import Site
@@ -32,9 +32,11 @@ def make(here: Site, folder: str) -> str:
     base = f"{folder}/{_NAME}"
     try:
         if here.config.root.host:
-            sparse.build(base)
+            os.mkdir(base)
+            os.chmod(base, storage.ROOT_MODE)  # whatever the umask
+            sparse.fill(base)
         else:
-            _copy(here, folder, base)
+            _copy(here, base)
         _furnish(here, base)
     except OSError as error:
         raise StoreError(f"cannot make {base}: {error.strerror or error}") from error
@@ -53,8 +55,8 @@ def _furnish(here: Site, base: str) -> None:
     shutil.copymode(here.probe, f"{base}{site.PROBE_INSIDE}")
 
 
-def _copy(here: Site, folder: str, base: str) -> None:
-    below = roots.below(here.context, here.config, folder)
+def _copy(here: Site, base: str) -> None:
+    below = roots.below(here.context, here.config)
     with roots.kept(here.context, below):
         copy.copy_tree(below, base)
     found = os.stat(below[0])

@@ -137,19 +137,17 @@ def binding(config: ZoneConfig, zone_dir: str) -> Binding:
     from zonectl.model.steps import Binding
     from zonectl.runtime.zones import gateway
 
-    unbound = Binding.unbound(zone_dir=zone_dir, layers=(_layer(config, zone_dir),))
+    unbound = Binding.unbound(zone_dir=zone_dir, layers=(_layer(config),))
     if config.network.mode is not NetworkMode.VETH:
         return replace(unbound, address="", gateway="")
     address = str(config.network.address) if config.network.address else unbound.address
     return replace(unbound, address=address, gateway=gateway(config) or unbound.gateway)
 
 
-def _layer(config: ZoneConfig, zone_dir: str) -> str:
+def _layer(config: ZoneConfig) -> str:
     root = config.root
     if root.path is not None:
         return root.path
     if root.host:
-        from zonectl.runtime.sparse import BASE
-
-        return f"{zone_dir}/{BASE}"
+        return "<layer of the host's /etc>"
     return f"<layers of {root.image or root.tar}>"
