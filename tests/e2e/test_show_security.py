@@ -8,6 +8,7 @@ import os
 import re
 import struct
 import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -241,6 +242,76 @@ def test_what_the_zone_file_has_come_to_declare(z: Zonectl, what: str) -> None:
     assert differing(zone.audit(code=0)) == []
     zone.edit(old, new)
     assert differing(zone.audit(code=1)) == lines
+
+
+SETTINGS = {  # as declared, and as somebody changes it
+    "net.ipv4.ip_forward": ("1", "0"),
+    "net.ipv4.ping_group_range": ("5 7", "5 8"),
+    "net.ipv4.ip_local_reserved_ports": ("80,81,8080", "80"),
+    "kernel.shmmax": ("1234567", "1234568"),
+    "kernel.sem": ("250 32000 32 128", "250 32000 32 129"),
+    "kernel.domainname": ("example.org", "example.com"),
+    "user.max_uts_namespaces": ("7", "8"),
+    "fs.mqueue.msg_max": ("0x10", "17"),
+}
+NAMESPACES = {"net": "net", "kernel": "ipc", "fs": "ipc", "user": "user"}
+
+
+def _set(zone: Zone, name: str, value: str) -> None:
+    """As the host's root, in the namespaces that the setting belongs to; in the host's mounts, and none of the zone."""
+    kind = "uts" if name == "kernel.domainname" else NAMESPACES[name.partition(".")[0]]
+    file = f"/proc/sys/{name.replace('.', '/')}"
+    host(
+        "nsenter",
+        f"--user=/proc/{zone.pid}/ns/user",
+        f"--{kind}=/proc/{zone.pid}/ns/{kind}",
+        *_writing(file, value),
+    )
+
+
+def _writing(file: str, value: str) -> tuple[str, ...]:
+    if file.endswith("domainname"):  # the file is the host's root's, whatever the namespace: setdomainname(2)
+        code = "import ctypes, sys; n = sys.argv[1].encode(); sys.exit(ctypes.CDLL(None).setdomainname(n, len(n)))"
+        return sys.executable, "-c", code, value
+    return "sh", "-c", 'printf %s "$1" > "$2"', "sh", value, file
+
+
+def test_settings_are_read_back_from_the_zones_own_namespaces(z: Zonectl) -> None:
+    lines = "".join(f'"{name}" = "{declared}"\n' for name, (declared, _) in SETTINGS.items())
+    zone = start(z, tables=f"[sysctl]\n{lines}")
+    found = zone.audit(code=0)
+    told = {each["name"]: each["verdict"] for each in found["findings"] if each["area"] == "sysctl"}
+    assert told == dict.fromkeys(SETTINGS, "holds")
+    for name, (declared, other) in SETTINGS.items():
+        _set(zone, name, other)
+        assert differing(zone.audit(code=1)) == [f"sysctl: {name}"]
+        _set(zone, name, declared)
+    assert zone.audit(code=0)["holds"]
+
+
+def test_a_setting_that_the_zones_root_may_change_is_told(z: Zonectl) -> None:
+    tables = '[sysctl]\n"net.ipv4.ip_default_ttl" = 64\n[security]\ncapabilities = ["default", "net_admin"]\n'
+    zone = start(z, tables=tables)
+    assert zone.audit(code=0)["holds"]
+    z.exec("a", "sh", "-c", "echo 65 > /proc/sys/net/ipv4/ip_default_ttl")
+    assert differing(zone.audit(code=1)) == ["sysctl: net.ipv4.ip_default_ttl"]
+
+
+def test_a_zone_that_covers_its_settings_deceives_nobody(z: Zonectl) -> None:
+    tables = '[sysctl]\n"net.ipv4.ip_default_ttl" = 64\n[security]\nunmask = ["all"]\n'
+    zone = start(z, tables=tables)
+    z.exec("a", "sh", "-c", "echo 64 > /tmp/ttl")
+    _set(zone, "net.ipv4.ip_default_ttl", "65")
+    of = [f"--{name}=/proc/{zone.pid}/ns/{kind}" for name, kind in (("mount", "mnt"), ("net", "net"))]
+    host("nsenter", *of, "mount", "--bind", "/tmp/ttl", "/proc/sys/net/ipv4/ip_default_ttl")
+    assert z.exec("a", "cat", "/proc/sys/net/ipv4/ip_default_ttl").out == "64\n"
+    assert differing(zone.audit(code=1)) == ["sysctl: net.ipv4.ip_default_ttl"]
+
+
+def test_what_no_kernel_tells_is_said(z: Zonectl) -> None:
+    zone = start(z)
+    assert zone.audit(code=0)["untold"] == ["session keyring", "securebits"]
+    assert "session keyring, securebits" in z("show", "--security", "a").lines[-2]
 
 
 ALLOW_ALL = struct.pack("=BBhiBBhi", 0xB4, 0, 0, 1, 0x95, 0, 0, 0)

@@ -35,12 +35,16 @@ _COLOURS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """What was found of the zone `zone`, whose init is `pid`, and which protections its file waives."""
+    """What was found of the zone `zone`, whose init is `pid`, and which protections its file waives.
+
+    `untold` is what no kernel tells of another process.
+    """
 
     zone: str
     pid: int
     findings: tuple[Finding, ...]
     waivers: tuple[Waiver, ...]
+    untold: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -76,6 +80,7 @@ def take(context: Context, name: str) -> Audit:
         pid=observed.pid,
         findings=audit.findings(zone.config, plan, observed),
         waivers=(*waivers(zone.config, plan.warnings), *((opened,) if maintained else ())),
+        untold=audit.UNTOLD,
     )
 
 
@@ -96,12 +101,13 @@ def as_data(taken: Audit) -> dict[str, object]:
             }
             for finding in taken.findings
         ],
+        "untold": list(taken.untold),
         "waived": [{"key": waiver.key, "protection": waiver.protection} for waiver in taken.waivers],
     }
 
 
 def as_text(taken: Audit, style: Style) -> list[str]:
-    """The audit for people: a table for each area, what is waived, and the result; every cell is escaped."""
+    """The audit for people: a table for each area, what is waived, what nobody can read, the result. All is escaped."""
 
     def paint(column: int, cell: str, padded: str) -> str:
         return style.paint(padded, _COLOURS.get(cell)) if column == _VERDICT_AT else padded
@@ -115,7 +121,8 @@ def as_text(taken: Audit, style: Style) -> list[str]:
         lines.append(row)
         if finding.detail:
             lines.append(style.paint(f"    {escape(finding.detail)}", "dim"))
-    return [*lines, *_waived(taken.waivers, style), _result(taken, style)]
+    untold = f"not told by any kernel: {', '.join(taken.untold)}"
+    return [*lines, *_waived(taken.waivers, style), style.paint(untold, "dim"), _result(taken, style)]
 
 
 def _row(finding: Finding) -> list[str]:

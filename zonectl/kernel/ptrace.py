@@ -11,7 +11,7 @@ from ctypes import c_long, c_void_p
 from typing import TYPE_CHECKING, Final
 
 from zonectl.errors import SyscallError
-from zonectl.kernel import process
+from zonectl.kernel import inquiry
 from zonectl.kernel.libc import SystemCall
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ INSTRUCTION_BYTES: Final = 8
 
 _WALL: Final = 0x40000000
 _PAUSE_S: Final = 0.0002
-_DONE: Final = b"\0"
 
 _ptrace = SystemCall("ptrace", c_long, c_long, c_void_p, c_void_p)
 
@@ -48,31 +47,8 @@ def first_seccomp_filter(pid: int) -> bytes:
             CONFIG_CHECKPOINT_RESTORE; ETIMEDOUT, it does not stop; ESRCH, it has ended.
 
     """
-    reading, writing = os.pipe()
-    with open(reading, "rb") as answer:
-        try:
-            _child, pidfd = process.spawn(lambda: _answer(writing, pid))
-        finally:
-            os.close(writing)
-        try:
-            number, program = answer.read(1), answer.read()
-        finally:
-            process.wait_pidfd(pidfd)
-            os.close(pidfd)
-    if number != _DONE:
-        raise SyscallError("ptrace", ord(number or bytes([errno.EIO])), f"PTRACE_SECCOMP_GET_FILTER of {pid}")
-    return program
-
-
-def _answer(writing: int, pid: int) -> int:
-    """Write a zero byte and the filter to the pipe `writing`, or the number of the error."""
-    try:
-        answer = _DONE + _read_filter(pid)
-    except SyscallError as error:
-        answer = bytes([error.errno])
-    with open(writing, "wb") as pipe:
-        pipe.write(answer)
-    return 0
+    subject = f"PTRACE_SECCOMP_GET_FILTER of {pid}"
+    return inquiry.ask(lambda: _read_filter(pid), call="ptrace", subject=subject)
 
 
 def _read_filter(pid: int) -> bytes:

@@ -132,7 +132,7 @@ class Observed:
     `shared` are the kinds of namespace that are ours, `kinds` those that could be compared. `group` is init's own
     group, absolute in the hierarchy. `settings` are texts of the zone's group by file, None where there is none.
     `connection` is None where its plan has none, as is `devices`. `nodes` are the host's devices that the plan puts
-    into the zone: where, and what each is.
+    into the zone: where, and what each is. `sysctls` are settings of its namespaces, None for what cannot be read.
     """
 
     pid: int
@@ -145,5 +145,6 @@ class Observed:
     settings: tuple[tuple[str, str | None], ...]
     standings: tuple[Standing, ...]
     nodes: tuple[tuple[str, str], ...] = ()
+    sysctls: tuple[tuple[str, str | None], ...] = ()
     devices: DeviceFilter | None = None
     connection: Connection | None = None

@@ -8,9 +8,13 @@ them; the zone's ids before the pid namespace; and the pid namespace last, for i
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from zonectl.errors import SyscallError
 from zonectl.kernel import attributes, proc, process
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _KINDS = {
     "user": process.CLONE_NEWUSER,
@@ -33,9 +37,22 @@ def enter(pidfd: int, *, pid: int) -> None:
         SyscallError: a namespace cannot be joined, or the process has ended.
 
     """
+    join(pidfd, pid=pid, kinds=_KINDS)
+    process.setns(pidfd, process.CLONE_NEWPID)
+
+
+def join(pidfd: int, *, pid: int, kinds: Collection[str]) -> None:
+    """Join those of the namespaces `kinds` in which the process of `pidfd` differs from this one, as root of them.
+
+    Without its pid namespace none of the zone's processes can see this one. This process must be single-threaded.
+
+    Raises:
+        SyscallError: a namespace cannot be joined, or the process has ended.
+
+    """
     process.set_dumpable(False)
     ours, theirs = proc.namespace_ids("self"), proc.namespace_ids(pid)
-    differing = {kind for kind in _KINDS if kind in theirs and theirs[kind] != ours.get(kind)}
+    differing = {kind for kind in kinds if kind in theirs and theirs[kind] != ours.get(kind)}
     flags = 0
     for kind in differing:
         flags |= _KINDS[kind]
@@ -44,7 +61,6 @@ def enter(pidfd: int, *, pid: int) -> None:
     if "user" in differing:
         become_root()
         process.set_dumpable(False)
-    process.setns(pidfd, process.CLONE_NEWPID)
 
 
 def become_root() -> None:

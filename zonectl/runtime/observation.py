@@ -64,7 +64,7 @@ def observe(context: Context, name: str, plan: ZonePlan, *, paths: Iterable[str]
     if found.live is None or pidfd is None:
         raise ZonectlError("the zone has ended", zone=name)
     try:
-        observed = _observe(found.live.pid, pidfd, plan, paths)
+        observed = _observe(found.live.pid, pidfd, plan=plan, paths=paths)
         if found.record is not None:
             observed = replace(observed, connection=_connection(context, plan, found.record.id))
         if process.pidfd_exited(pidfd):
@@ -78,7 +78,7 @@ def observe(context: Context, name: str, plan: ZonePlan, *, paths: Iterable[str]
     return observed
 
 
-def _observe(pid: int, pidfd: int, plan: ZonePlan, paths: Iterable[str]) -> Observed:
+def _observe(pid: int, pidfd: int, *, plan: ZonePlan, paths: Iterable[str]) -> Observed:
     fields = proc.status_fields(pid)
     if "Seccomp" not in fields:
         raise ZonectlError(f"the kernel tells nothing of process {pid}")

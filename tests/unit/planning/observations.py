@@ -9,7 +9,7 @@ from zonectl.model.audit import Attributes, Connection, Credentials, DeviceFilte
 from zonectl.model.config import Scheduler
 from zonectl.model.devices import NODES
 from zonectl.namespaces.steps.nodes import MakeNodes
-from zonectl.planning.audit import devices, masks, mounts
+from zonectl.planning.audit import devices, masks, mounts, sysctls
 from zonectl.planning.audit.namespaces import ALWAYS_OWN, KINDS
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def as_declared(config: ZoneConfig, plan: ZonePlan) -> Observed:
         nodes=_nodes(plan),
         devices=_devices(plan),
         connection=_connection(plan),
+        sysctls=tuple((name, f"{value}\n") for name, value in sysctls.written(plan)),
     )
 
 

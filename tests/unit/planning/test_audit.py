@@ -16,7 +16,7 @@ from zonectl.model.audit import Connection, DeviceFilter, Filter, Verdict
 from zonectl.model.config import ResourcesConfig
 from zonectl.model.limits import UNLIMITED, Limit
 from zonectl.planning import audit
-from zonectl.planning.audit import limits
+from zonectl.planning.audit import limits, sysctls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +95,14 @@ def _limit(name: str, soft: int, hard: int) -> Change:
     return change
 
 
+def _sysctl(name: str, text: str | None) -> Change:
+    def change(observed: Observed) -> Observed:
+        assert name in dict(observed.sysctls)
+        return replace(observed, sysctls=tuple({**dict(observed.sysctls), name: text}.items()))
+
+    return change
+
+
 SYS_ADMIN = capabilities.SYS_ADMIN
 DIFFERENCES: list[tuple[str, Change, str, str]] = [
     *(("default", _shared(kind), "namespaces", kind) for kind in audit.namespaces.KINDS),
@@ -155,6 +163,9 @@ DIFFERENCES: list[tuple[str, Change, str, str]] = [
     ("default", _connected(problems=("its link is gone",)), "network", "link"),
     ("default", _connected(guarded=False), "network", "port"),
     ("default", _connected(isolated=False), "network", "neighbours"),
+    ("flexible-copy", _sysctl("net.ipv4.ip_forward", "0\n"), "sysctl", "net.ipv4.ip_forward"),
+    ("flexible-copy", _sysctl("net.ipv4.ip_forward", None), "sysctl", "net.ipv4.ip_forward"),
+    ("flexible-copy", _sysctl("kernel.domainname", "(none)\n"), "sysctl", "kernel.domainname"),
 ]
 
 
@@ -228,6 +239,44 @@ def test_limits_that_are_not_enforced_are_not_declared() -> None:
 )
 def test_what_the_kernel_rounds_and_respells(file: str, declared: str, found: str, agree: bool) -> None:
     assert limits.agrees(file, declared=declared, found=found) is agree
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "found", "agree"),
+    [
+        ("net.ipv4.tcp_rmem", "4096 87380 6291456", "4096\t87380\t6291456\n", True),
+        ("net.ipv4.tcp_rmem", "4096", "4096\t87380\t6291456\n", True),
+        ("net.ipv4.tcp_rmem", "4096 87380 6291456", "4096\t87380\t6291457\n", False),
+        ("net.ipv4.tcp_rmem", "4096 87380 6291456", "4096\n", False),
+        ("net.ipv4.ip_default_ttl", "0x40", "64\n", True),
+        ("net.ipv4.ip_default_ttl", "0100", "64\n", True),
+        ("net.ipv4.ip_default_ttl", "100", "64\n", False),
+        ("net.ipv6.conf.all.accept_ra", "-1", "-1\n", True),
+        ("net.ipv6.conf.all.accept_ra", "-1", "1\n", False),
+        ("net.ipv4.neigh.eth0.retrans_time_ms", "1005", "1008\n", True),
+        ("net.ipv4.neigh.eth0.retrans_time_ms", "1005", "1015\n", False),
+        ("net.ipv4.neigh.eth0.retrans_time_ms", "1005", "1004\n", False),
+        ("net.ipv4.neigh.eth0.gc_stale_time", "60", "61\n", False),
+        ("net.ipv4.ip_local_reserved_ports", "1,2,3,80", "1-3,80\n", True),
+        ("net.ipv4.ip_local_reserved_ports", "1-4", "1-3,80\n", False),
+        ("net.ipv4.ip_local_reserved_ports", "80", "\n", False),
+        ("net.ipv4.ip_local_reserved_ports", "", "\n", True),
+        ("net.ipv4.ip_local_reserved_ports", "", "80\n", False),
+        ("net.ipv4.tcp_congestion_control", "reno", "reno\n", True),
+        ("net.ipv4.tcp_allowed_congestion_control", "reno", "reno cubic\n", False),
+        ("kernel.domainname", "example.org", "example.org\n", True),
+        ("kernel.domainname", "08", "8\n", False),
+        ("kernel.domainname", "1-3", "1-99999999999\n", False),
+    ],
+)
+def test_a_setting_as_the_kernel_spells_it(name: str, declared: str, found: str, agree: bool) -> None:
+    assert sysctls.agrees(name, declared=declared, found=found) is agree
+
+
+@given(st.text(), st.text())
+def test_any_text_of_a_setting_can_be_compared(declared: str, found: str) -> None:
+    assert sysctls.agrees("kernel.domainname", declared=declared, found=declared)
+    assert sysctls.agrees("kernel.domainname", declared=declared, found=found) in {True, False}
 
 
 PROFILE = seccomp.Filter(name="mine", digest="0" * 64, program=b"\6\0\0\0\0\0\xff\x7f")

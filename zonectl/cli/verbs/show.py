@@ -23,7 +23,8 @@ With --security: of a running zone, what the kernel says of its init, its mounts
 declares, and which protections the file waives. The exit status is 1 if the zone has anything that was not declared;
 "narrower" is what a program has given up itself. Of seccomp filters the first is read back, for which init is
 stopped for less than a millisecond. With --json as well: an object with the keys name, pid, holds, findings (a list
-of area, name, declared, found, verdict (holds, narrower, differs or unread) and detail) and waived (key, protection).
+of area, name, declared, found, verdict (holds, narrower, differs or unread) and detail), waived (key, protection) and
+untold (what no kernel tells of another process).
 """
 EXAMPLES = """\
 zonectl show web

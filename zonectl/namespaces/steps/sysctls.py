@@ -26,7 +26,7 @@ class WriteSysctls:
     def files(self) -> tuple[tuple[str, str], ...]:
         """Paths in the procfs, and what is written there."""
         settings = (pair for pair in self.settings if pair[0] != DOMAIN_NAME)
-        return tuple((f"sys/{name.replace('.', '/')}", value) for name, value in settings)
+        return tuple((f"sys/{file_of(name)}", value) for name, value in settings)
 
     @property
     def domain_name(self) -> str | None:
@@ -53,6 +53,11 @@ class WriteSysctls:
             ),
             *(Call(name="write", target=f"/{path}", detail=value, man=man) for path, value in self.files),
         )
+
+
+def file_of(name: str) -> str:
+    """Where the setting `name` is below /proc/sys."""
+    return name.replace(".", "/")
 
 
 def sysctl_steps(settings: tuple[tuple[str, str], ...]) -> tuple[WriteSysctls, ...]:

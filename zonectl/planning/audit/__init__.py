@@ -18,12 +18,16 @@ from zonectl.planning.audit import (
     mounts,
     namespaces,
     network,
+    sysctls,
 )
 
 if TYPE_CHECKING:
     from zonectl.model.audit import Finding, Observed
     from zonectl.model.config import ZoneConfig
     from zonectl.planning.plan import ZonePlan
+
+UNTOLD = ("session keyring", "securebits")
+"""What the kernel tells a process of itself alone: of init's it can only be said that a start sets them."""
 
 
 def paths(config: ZoneConfig, plan: ZonePlan) -> tuple[str, ...]:
@@ -43,4 +47,5 @@ def findings(config: ZoneConfig, plan: ZonePlan, observed: Observed) -> tuple[Fi
         *devices.findings(plan, observed),
         *limits.findings(plan, observed),
         *network.findings(plan, observed),
+        *sysctls.findings(plan, observed),
     )
