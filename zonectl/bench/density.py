@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from zonectl.bench.deadline import NEVER, TimeIsUpError
 from zonectl.bench.guests import guests
 from zonectl.bench.lifecycle import NOTHING
 from zonectl.bench.results import DensityPoint, Missing
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from zonectl.bench.commands import Client
+    from zonectl.bench.deadline import Deadline
     from zonectl.bench.guests import Guests
     from zonectl.model.config import ZoneConfig
     from zonectl.runtime.context import Context
@@ -32,6 +34,9 @@ KERNEL: Final = ("Slab", "KernelStack", "PageTables", "Percpu")
 """Fields of /proc/meminfo, proc_meminfo(5): what is the kernel's own."""
 
 _TIMES: Final = 3
+_GROWTH: Final = 2 / 3
+"""Of the time that there is: what took so long to make takes some time to delete."""
+
 _SETTLED_S: Final = 0.5
 """What has ended is given back a little later: RCU, and workers that come to rest."""
 
@@ -59,9 +64,12 @@ def measure(
     client: Client,
     *,
     most: int,
+    time_up: Deadline = NEVER,
     tell: Callable[[Progress], None] = lambda _progress: None,
 ) -> Dense:
     """Measure up to `most` zones made after `config`. What was measured before Ctrl-C, or before one failed, is there.
+
+    A part of the time until `time_up` is kept back to delete them.
 
     Raises:
         StoreError: nothing can be written.
@@ -69,17 +77,20 @@ def measure(
 
     """
     with guests(context, config, client) as ours:
-        return _Measuring(context, client, ours, most=most).run(tell)
+        return _Measuring(context, client, ours, most=most, time_up=time_up.share(_GROWTH)).run(tell)
 
 
 class _Measuring:
     """One run of `measure`; what it knows grows."""
 
-    def __init__(self, context: Context, client: Client, ours: Guests, *, most: int) -> None:
+    def __init__(
+        self, context: Context, client: Client, ours: Guests, *, most: int, time_up: Deadline = NEVER
+    ) -> None:
         self._context = context
         self._client = client
         self._ours = ours
         self._most = most
+        self._time_up = time_up
         self._running: list[str] = []
 
     def run(self, tell: Callable[[Progress], None]) -> Dense:
@@ -94,14 +105,20 @@ class _Measuring:
                 points.append(self._point(before))
         except KeyboardInterrupt:
             complete = False
+        except TimeIsUpError:
+            missing = (self._missing(f"the time was over when {len(self._running)} ran"),)
         except BenchError as error:
-            missing = (Missing(name=f"{NAME} of {self._most}", reason=error.message),)
+            missing = (self._missing(error.message),)
         return Dense(points=tuple(points), missing=missing, complete=complete)
+
+    def _missing(self, reason: str) -> Missing:
+        return Missing(name=f"{NAME} of {self._most}", reason=reason)
 
     def _grow(self, count: int, tell: Callable[[Progress], None]) -> None:
         while len(self._running) < count:
             number = len(self._running)
             tell(Progress(workload=NAME, done=number / self._most, left_s=None))
+            self._time_up.watch()
             name, file = self._ours.announce(f"{number}")
             self._client.time("create", file)
             self._client.time("start", name)
@@ -125,6 +142,7 @@ class _Measuring:
 
     def _one_more(self) -> tuple[int, int, int, int]:
         """Nanoseconds to create, start, execute in, and list one more zone; it is deleted again."""
+        self._time_up.watch()
         name, file = self._ours.announce("more")
         run = self._client.time
         taken = (

@@ -13,8 +13,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from zonectl.bench import deadline
 from zonectl.bench.arms import BARE, ZONE
 from zonectl.bench.commands import timed
+from zonectl.bench.deadline import NEVER, TimeIsUpError
 from zonectl.bench.guests import guests
 from zonectl.bench.results import Missing, Series, WorkloadFacts
 from zonectl.bench.sampling import Measured, Progress
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from zonectl.bench.commands import Client
+    from zonectl.bench.deadline import Deadline
     from zonectl.bench.guests import Guests
     from zonectl.model.config import ZoneConfig
     from zonectl.runtime.context import Context
@@ -117,9 +120,12 @@ def measure(
     client: Client,
     *,
     rounds: int,
+    time_up: Deadline = NEVER,
     tell: Callable[[Progress], None] = lambda _progress: None,
 ) -> Measured:
     """Measure the commands with zones made after `config`. After Ctrl-C, the rounds that are whole are there.
+
+    So they are when the time is up: what it has taken is told as missing.
 
     What fails is missing, with the reason; the rest goes on as far as it does not need it.
 
@@ -129,33 +135,40 @@ def measure(
 
     """
     with guests(context, config, client) as ours:
-        return _Measuring(context, client, ours).run(rounds, tell)
+        return _Measuring(context, client, ours, time_up=time_up).run(rounds, tell)
 
 
 class _Measuring:
     """One run of `measure`; what it knows grows."""
 
-    def __init__(self, context: Context, client: Client, ours: Guests) -> None:
+    def __init__(self, context: Context, client: Client, ours: Guests, *, time_up: Deadline) -> None:
         self._context = context
         self._client = client
         self._ours = ours
+        self._time_up = time_up
         self._zone, self._file = ours.announce("life")
         self._rounds: list[dict[str, int]] = []
         self._lost: dict[str, str] = {}
 
     def run(self, rounds: int, tell: Callable[[Progress], None]) -> Measured:
         began, complete = time.monotonic(), True
+        late: tuple[Missing, ...] = ()
         try:
             for number in range(rounds):
                 spent = time.monotonic() - began
                 left_s = spent * (rounds - number) / number if number else None
+                left_s = self._time_up.bound(left_s)
                 tell(Progress(workload=GROUP, done=number / rounds, left_s=left_s))
                 self._rounds.append(self._round())
         except KeyboardInterrupt:
             complete = False
+        except TimeIsUpError:
+            done = len(self._rounds)
+            late = (deadline.further(f"further rounds of the {GROUP}", done=done, wanted=rounds),)
         except _StuckError:
             pass
-        return Measured(series=tuple(self._series()), missing=tuple(self._missing()), complete=complete)
+        missing = (*self._missing(), *late)
+        return Measured(series=tuple(self._series()), missing=missing, complete=complete)
 
     def _round(self) -> dict[str, int]:
         for deed in LIFE:
@@ -174,6 +187,7 @@ class _Measuring:
         """Nanoseconds; None where it fails, or has done so before."""
         if deed.facts.name in self._lost:
             return None
+        self._time_up.watch()
         words = [{_ZONE: self._zone, _FILE: self._file}.get(word, word) for word in deed.words]
         try:
             if deed.bare:

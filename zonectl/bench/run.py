@@ -9,7 +9,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from zonectl.bench import arms, budget, disturbances, guests, layers, machine, sampling, serving, site, whole
+from zonectl.bench import (
+    arms,
+    budget,
+    deadline,
+    disturbances,
+    guests,
+    layers,
+    machine,
+    sampling,
+    serving,
+    site,
+    whole,
+)
 from zonectl.bench.peers import catalogue
 from zonectl.bench.peers.machines import MACHINES
 from zonectl.bench.probe import build
@@ -23,6 +35,7 @@ from zonectl.security.steps import parse_cpus
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from zonectl.bench.deadline import Deadline
     from zonectl.bench.runner import Arm
     from zonectl.bench.sampling import Progress
     from zonectl.bench.site import Site
@@ -47,6 +60,7 @@ EXECUTING: Final = frozenset({"composite", "witness"})
 
 FULL: Final = Effort(rounds=20, young=1, sample_s=0.02)
 QUICK: Final = Effort(rounds=8, young=2, sample_s=0.005, deadline_s=80.0)
+"""With forty seconds of its two minutes for what is begun when the time is over, and for all to be put away."""
 
 OLDER: Final = 5
 """Rounds of the same processes where virtual machines are measured too: one takes seconds to boot."""
@@ -89,6 +103,7 @@ def measure(context: Context, wish: Wish, *, tell: Callable[[Progress], None]) -
     """
     processor = choose_processor(wish)
     effort = effort_of(wish)
+    time_up = deadline.starting(effort.deadline_s)
     limits = budget.written(wish.config.budget, workloads=(each.facts.name for each in CATALOGUE))
     began, started_at = time.monotonic(), _now()
     before = disturbances.read(processor)
@@ -97,14 +112,22 @@ def measure(context: Context, wish: Wish, *, tell: Callable[[Progress], None]) -
     with ExitStack() as held:
         held.callback(teardown_when_last, context)
         rounds = effort.rounds if wish.life_cycle else 0
-        typed = whole.measure(context, wish.config, rounds=rounds, most=wish.density, tell=tell)
+        typed = whole.measure(
+            context,
+            wish.config,
+            rounds=rounds,
+            most=wish.density,
+            after=bool(wish.workloads),
+            time_up=time_up,
+            tell=tell,
+        )
         facts, measured = ARMS, _NOTHING
         if wish.workloads and typed.complete:
             held.enter_context(_out_of_the_way(processor))
-            here = _settle(context, wish, processor=processor, held=held)
+            here = _settle(context, wish, processor=processor, held=held, time_up=time_up)
             all_arms = _arms(here, wish, held)
             facts = tuple(arm.facts for arm in all_arms)
-            measured = sampling.measure(all_arms, wish.workloads, effort, tell=tell)
+            measured = sampling.measure(all_arms, wish.workloads, effort, time_up=time_up, tell=tell)
     after = disturbances.read(processor)
     return Run(
         started_at=started_at,
@@ -153,7 +176,7 @@ def choose_processor(wish: Wish) -> int:
     return wish.processor
 
 
-def _settle(context: Context, wish: Wish, *, processor: int, held: ExitStack) -> Site:
+def _settle(context: Context, wish: Wish, *, processor: int, held: ExitStack, time_up: Deadline) -> Site:
     """What all arms need, which goes with `held`."""
     probe = build.probe(f"{context.paths.root}/bench")
     standing = held.enter_context(site.standing(context, wish.config))
@@ -163,7 +186,13 @@ def _settle(context: Context, wish: Wish, *, processor: int, held: ExitStack) ->
         serving.server(config, probe=probe, processor=processor, tasks=wish.workloads)
     )
     return site.Site(
-        context=context, config=config, probe=probe, bind=bind, processor=processor, server=server
+        context=context,
+        config=config,
+        probe=probe,
+        bind=bind,
+        processor=processor,
+        server=server,
+        time_up=time_up,
     )
 
 

@@ -16,12 +16,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from zonectl.bench import deadline
+from zonectl.bench.deadline import NEVER, TimeIsUpError
 from zonectl.bench.results import Kind, Missing, Series
 from zonectl.errors import BenchError, ZonectlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from zonectl.bench.deadline import Deadline
     from zonectl.bench.runner import Arm, Runner
     from zonectl.bench.workloads import Workload
 
@@ -35,7 +38,10 @@ _STEEPEST: Final = 16.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
-    """How much is measured: `young` rounds at most from the same processes, samples of at least `sample_s`."""
+    """How much is measured: `young` rounds at most from the same processes, samples of at least `sample_s`.
+
+    `deadline_s` is for all of a run, whatever else it measures.
+    """
 
     rounds: int = 20
     young: int = 5
@@ -66,19 +72,20 @@ def measure(
     tasks: Sequence[Workload],
     effort: Effort,
     *,
+    time_up: Deadline = NEVER,
     tell: Callable[[Progress], None] = lambda _progress: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Measured:
     """Measure every task in every arm; the first arm, the bare one as a rule, is what the others are compared to.
 
-    After Ctrl-C or the deadline, what has been measured is there: the rounds that are whole. What a deadline takes is
-    told as missing.
+    After Ctrl-C or the deadline, what has been measured is there: the rounds that are whole. What the deadline takes is
+    told as missing; when it has passed, neither a sample nor a probe is begun.
 
     Raises:
         ZonectlError: the first arm or a zone's cannot be started.
 
     """
-    return _Sampling(arms, tasks, effort, tell=tell, clock=clock).run()
+    return _Sampling(arms, tasks, effort, time_up=time_up, tell=tell, clock=clock).run()
 
 
 def order(arms: int, number: int) -> list[int]:
@@ -119,6 +126,7 @@ class _Sampling:
         tasks: Sequence[Workload],
         effort: Effort,
         *,
+        time_up: Deadline,
         tell: Callable[[Progress], None],
         clock: Callable[[], float],
     ) -> None:
@@ -128,6 +136,7 @@ class _Sampling:
         self._tell = tell
         self._clock = clock
         self._began = clock()
+        self._time_up = time_up
         self._missing: list[Missing] = []
         self._absent: set[int] = set()
         self._turns = 0
@@ -139,7 +148,7 @@ class _Sampling:
                 self._block(block)
         except KeyboardInterrupt:
             complete = False
-        except _TimeIsUpError:
+        except TimeIsUpError:
             # As was asked for: as many rounds as there is time for.
             self._missing.extend(self._too_late())
         except _BrokenOffError as broken:
@@ -151,11 +160,11 @@ class _Sampling:
         """What the deadline has taken: workloads, and rounds of the others."""
         none = [kept for kept in self._kept if not (kept.rounds or kept.lost)]
         for kept in none:
-            yield Missing(name=kept.task.facts.name, reason="the time was over before its first round")
+            yield Missing(name=kept.task.facts.name, reason=deadline.BEFORE_THE_FIRST)
         rounds = self._effort.rounds
         least = min((len(kept.rounds) for kept in self._kept if kept.rounds), default=rounds)
         if least < rounds:
-            yield Missing(name="further rounds", reason=f"the time was over after {least} of {rounds}")
+            yield deadline.further("further rounds", done=least, wanted=rounds)
 
     def _blocks(self) -> Iterator[range]:
         young, rounds = max(1, self._effort.young), self._effort.rounds
@@ -177,9 +186,11 @@ class _Sampling:
         for index, arm in enumerate(self._arms):
             if index in self._absent or (index in runners and not runners[index].broken):
                 continue
+            self._time_up.watch()
             try:
                 runners[index] = held.enter_context(arm.start())
             except ZonectlError as error:
+                self._time_up.watch()  # it may have been given no more time to begin
                 self._give_up(index, error)
 
     def _give_up(self, index: int, error: ZonectlError) -> None:
@@ -212,7 +223,7 @@ class _Sampling:
         asks, settings = kept.task.asks, kept.task.settings_at(runner.place)
 
         def sample(loops: int) -> int:
-            self._watch_time()
+            self._time_up.watch()
             return runner.sample(asks, loops, settings)
 
         if not kept.loops:
@@ -227,18 +238,11 @@ class _Sampling:
         name = task if index == 0 else f"{task} in {self._arms[index].facts.name}"
         self._missing.append(Missing(name=name, reason=error.message))
 
-    def _watch_time(self) -> None:
-        deadline = self._effort.deadline_s
-        if deadline is not None and self._clock() - self._began > deadline:
-            raise _TimeIsUpError
-
     def _report(self, kept: _Kept) -> None:
         done = self._turns / max(1, self._effort.rounds * len(self._kept))
         spent = self._clock() - self._began
         left = spent * (1 - done) / done if done else None
-        if self._effort.deadline_s is not None and left is not None:
-            left = min(left, max(0.0, self._effort.deadline_s - spent))
-        self._tell(Progress(workload=kept.task.facts.name, done=done, left_s=left))
+        self._tell(Progress(workload=kept.task.facts.name, done=done, left_s=self._time_up.bound(left)))
 
     def _series(self) -> Iterator[Series]:
         for kept in self._kept:
@@ -259,7 +263,3 @@ class _BrokenOffError(Exception):
     def __init__(self, why: Missing) -> None:
         super().__init__(why.reason)
         self.why = why
-
-
-class _TimeIsUpError(Exception):
-    """The deadline has passed."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from zonectl import config as zone_files
+from zonectl.bench.deadline import NEVER
 from zonectl.errors import StoreError
 from zonectl.model.config import MountConfig, NetworkMode, Restart
 from zonectl.model.names import ZoneName
@@ -25,6 +26,7 @@ from zonectl.store import records
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from zonectl.bench.deadline import Deadline
     from zonectl.model.config import NetworkConfig, ZoneConfig
     from zonectl.model.names import ZoneId
     from zonectl.runtime.context import Context
@@ -46,7 +48,8 @@ class Site:
 
     `config` is the zone as it is measured (`fitted`), `probe` the program on the host, `bind` a folder of the host on
     the same file system as zones' roots, which arms with a bind mount have at `BIND_INSIDE`; `server` the echo server,
-    "ADDRESS:PORT", None where the zone has no network. Everything that is measured runs on `processor` alone.
+    "ADDRESS:PORT", None where the zone has no network. Everything that is measured runs on `processor` alone, until
+    `time_up`.
     """
 
     context: Context
@@ -55,6 +58,7 @@ class Site:
     bind: str
     processor: int
     server: str | None = None
+    time_up: Deadline = NEVER
 
 
 def fitted(config: ZoneConfig, *, probe: str, bind: str, processor: int) -> ZoneConfig:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from zonectl.bench import commands, density, lifecycle
+from zonectl.bench.deadline import NEVER
 from zonectl.bench.density import Dense
 from zonectl.bench.sampling import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from zonectl.bench.deadline import Deadline
     from zonectl.bench.results import DensityPoint, Missing, Series, WorkloadFacts
     from zonectl.bench.sampling import Progress
     from zonectl.model.config import ZoneConfig
@@ -33,9 +35,18 @@ class Whole:
 
 
 def measure(
-    context: Context, config: ZoneConfig, *, rounds: int, most: int, tell: Callable[[Progress], None]
+    context: Context,
+    config: ZoneConfig,
+    *,
+    rounds: int,
+    most: int,
+    after: bool = False,
+    time_up: Deadline = NEVER,
+    tell: Callable[[Progress], None],
 ) -> Whole:
     """Measure so many rounds of the life cycle, and density up to `most` zones; 0 is not at all.
+
+    What time there is until `time_up` is shared between the two and what comes `after`, if anything does.
 
     Raises:
         ConfigError: no zone can be made after `config`.
@@ -45,9 +56,11 @@ def measure(
     client = commands.client(context.instance)
     life, dense = _NO_LIFE, _NOT_DENSE
     if rounds:
-        life = lifecycle.measure(context, config, client, rounds=rounds, tell=tell)
+        share = time_up.share(1 / (1 + bool(most) + after))
+        life = lifecycle.measure(context, config, client, rounds=rounds, time_up=share, tell=tell)
     if most and life.complete:
-        dense = density.measure(context, config, client, most=most, tell=tell)
+        share = time_up.share(1 / (1 + after))
+        dense = density.measure(context, config, client, most=most, time_up=share, tell=tell)
     return Whole(
         workloads=lifecycle.WORKLOADS if rounds else (),
         series=life.series,

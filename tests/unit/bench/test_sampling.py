@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zonectl.bench import sampling
+from zonectl.bench.deadline import starting
 from zonectl.bench.results import ArmFacts, Kind, Missing, WorkloadFacts
 from zonectl.bench.runner import Place
 from zonectl.bench.sampling import Effort, Progress, calibrate, measure, order
@@ -50,9 +51,11 @@ class Arm:
         self.starts = 0
         self.running = 0
         self.refusal: Exception | None = None
+        self.before: Callable[[], None] = lambda: None
 
     @contextmanager
     def start(self) -> Iterator[Runner]:
+        self.before()
         if self.refusal:
             raise self.refusal
         self.starts += 1
@@ -270,8 +273,8 @@ def test_the_deadline_is_kept(arms: list[Arm], log: list[tuple[str, str, int]]) 
     measured = measure(
         arms,
         [task("one")],
-        Effort(rounds=1000, young=2, sample_s=0.001, deadline_s=100),
-        clock=lambda: float(len(log)),
+        Effort(rounds=1000, young=2, sample_s=0.001),
+        time_up=starting(100, lambda: float(len(log))),
     )
     assert measured.complete
     (late,) = measured.missing
@@ -281,14 +284,38 @@ def test_the_deadline_is_kept(arms: list[Arm], log: list[tuple[str, str, int]]) 
     assert {len(series.rounds) for series in measured.series} == {len(measured.series[0].rounds)}
 
 
+def test_when_the_time_is_over_no_probe_is_started(arms: list[Arm], log: list[tuple[str, str, int]]) -> None:
+    time_up = starting(60, lambda: 0.0 if arms[0].starts < 2 else 60.0)
+    measured = measure(arms, [task("one")], EFFORT, time_up=time_up)
+    assert [arm.starts for arm in arms] == [2, 1, 1]
+    assert [arm.running for arm in arms] == [0, 0, 0]
+    assert measured.complete
+    (late,) = measured.missing
+    assert (late.name, late.reason) == ("further rounds", "the time was over after 2 of 4")
+
+
+def test_an_arm_that_had_no_time_to_begin_again_keeps_what_was_measured_there(arms: list[Arm]) -> None:
+    now = [0.0]
+
+    def start() -> None:
+        if arms[2].starts == 1:
+            now[0] = 100.0
+            raise BenchError("the probe said nothing within 3 s")
+
+    arms[2].before = start
+    measured = measure(arms, [task("one")], EFFORT, time_up=starting(60, lambda: now[0]))
+    assert [series.arm for series in measured.series] == ["bare", "control", "zone"]
+    assert [each.name for each in measured.missing] == ["further rounds"]
+
+
 def test_a_workload_that_the_deadline_takes_is_named(
     arms: list[Arm], log: list[tuple[str, str, int]]
 ) -> None:
     measured = measure(
         arms,
         [task("one"), task("two")],
-        Effort(rounds=1, sample_s=0.001, deadline_s=5),
-        clock=lambda: float(len(log)),
+        Effort(rounds=1, sample_s=0.001),
+        time_up=starting(5, lambda: float(len(log))),
     )
     assert measured.complete
     assert "two" in {each.name for each in measured.missing}
@@ -310,8 +337,12 @@ def test_the_time_left_is_never_more_than_the_deadline_leaves(
     arms: list[Arm], log: list[tuple[str, str, int]]
 ) -> None:
     told: list[Progress] = []
-    effort = Effort(rounds=1000, young=2, sample_s=0.001, deadline_s=100)
-    measure(arms, [task("one")], effort, tell=told.append, clock=lambda: float(len(log)))
+    effort = Effort(rounds=1000, young=2, sample_s=0.001)
+
+    def clock() -> float:
+        return float(len(log))
+
+    measure(arms, [task("one")], effort, time_up=starting(100, clock), tell=told.append, clock=clock)
     left = [progress.left_s for progress in told[1:]]
     assert all(each is not None and each <= 100 for each in left)
     assert left[-1] is not None

@@ -222,8 +222,9 @@ class ContainerArm:
             argv = programs.apart(self._peer.argv(program, ground), folder=standing.folder)
             given = Hosted(argv=argv, folder="/", config=here.config, group=group)
             place = Place(root_folder=site.INSIDE, bind_folder=site.BIND_INSIDE, server=None)
+            greeting_s = here.time_up.within(_GREETING_S)
             probe = held.enter_context(
-                conversing(given, place=place, scratch=standing.folder, greeting_s=_GREETING_S)
+                conversing(given, place=place, scratch=standing.folder, greeting_s=greeting_s)
             )
             # What a runtime without ids of their own gives an image's programs is not what the zone's file says.
             yield careful(probe, here.config)

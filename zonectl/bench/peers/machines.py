@@ -168,7 +168,8 @@ class MachineArm:
             env = (("TMPDIR", folder),)
             given = Hosted(argv=argv, folder=folder, config=here.config, group=group, env=env)
             place = Place(root_folder=None, bind_folder=None, server=None)
-            runner = held.enter_context(conversing(given, place=place, scratch=folder, greeting_s=_BOOT_S))
+            boot_s = here.time_up.within(_BOOT_S)
+            runner = held.enter_context(conversing(given, place=place, scratch=folder, greeting_s=boot_s))
             clock.require_true(runner)
             yield runner
 
