@@ -207,6 +207,14 @@ CATALOGUE: Final = (
         needs=Need.SERVER,
     ),
     _NETWORK.workload(
+        "tcp-receive",
+        stresses="the throughput of TCP the other way: data from the host's server, until all is here",
+        operation="MiB",
+        extent=Extent.QUICK,
+        asks="receive",
+        needs=Need.SERVER,
+    ),
+    _NETWORK.workload(
         "udp",
         stresses="the latency of UDP: a datagram of 8 bytes to the host's server and back",
         operation="round trip",

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.requires("program:cc", "program:strace")
 
 FEW, MANY = 10, 110
 MIB = 1 << 20
+CHUNK_BYTES = 64 << 10  # of the probe: network.c
 
 
 @pytest.fixture
@@ -145,6 +146,9 @@ def test_the_network(probe_program: str, tmp_path: Path, server: str) -> None:
     where = f"server={server}"
     assert calls_of_an_operation(probe_program, tmp_path, "tcp", where) == {"read": 1, "write": 1}
     assert calls_of_an_operation(probe_program, tmp_path, "udp", where) == {"sendto": 1, "recvfrom": 1}
+    received = calls(probe_program, tmp_path, f"receive 2 {where}")
+    assert received["sendto"] == 1
+    assert received["recvfrom"] >= 2 * MIB / CHUNK_BYTES
     of_connect = calls_of_an_operation(probe_program, tmp_path, "connect", where)
     assert of_connect["socket"] == of_connect["connect"] == of_connect["read"] == of_connect["close"] == 1
 
@@ -180,6 +184,38 @@ def test_the_server_counts_what_comes(server: str) -> None:
         connection.shutdown(socket.SHUT_WR)
         assert int.from_bytes(connection.recv(10), "big") == 3 * MIB
         assert connection.recv(10) == b""
+
+
+def test_the_server_sends_as_much_as_is_asked_for(server: str) -> None:
+    """However the number comes, and nothing but zeros: what others have sent is theirs."""
+    address, port = server.split(":")
+    wanted = (3 * MIB + 1).to_bytes(8, "big")
+    with socket.create_connection((address, int(port)), TIMEOUT_S) as other:
+        other.sendall(b"s" + b"secret" * MIB)
+    for pieces in ((b"d" + wanted,), (b"d", wanted), (b"d" + wanted[:3], wanted[3:7], wanted[7:])):
+        with socket.create_connection((address, int(port)), TIMEOUT_S) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            assert connection.recv(10) == b"z"
+            for piece in pieces:
+                connection.sendall(piece)
+            with connection.makefile("rb") as stream:
+                assert stream.read(3 * MIB + 1) == bytes(3 * MIB + 1)
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(10) == b""
+
+
+def test_who_takes_nothing_or_asks_for_too_much_keeps_nobody_waiting(probe_program: str, server: str) -> None:
+    address, port = server.split(":")
+    with socket.create_connection((address, int(port)), TIMEOUT_S) as idle:
+        idle.sendall(b"d" + b"\xff" * 8)
+        with idle.makefile("rb") as stream:
+            assert stream.read(2) == b"z\0", "it has begun"
+        (answer,) = ask(probe_program, f"receive 3 server={server}")
+        assert nanoseconds(answer) > 0
+    with socket.create_connection((address, int(port)), TIMEOUT_S) as insatiable:
+        assert insatiable.recv(1) == b"z"
+        insatiable.sendall(b"d" + bytes(9))
+        assert insatiable.recv(10) == b"", "it hangs up"
 
 
 def test_the_server_echoes_and_hangs_up_on_nonsense(server: str) -> None:
@@ -351,6 +387,8 @@ def test_what_is_wrong_about_a_program(probe_program: str, settings: str, reason
         ("udp 1 server=127.0.0.1", "a server is ADDRESS:PORT"),
         ("udp 1 server=127.0.0.1:0", "a server is ADDRESS:PORT"),
         ("udp 1 server=localhost:7", "a server is ADDRESS:PORT"),
+        ("receive 1", "a server must be told"),
+        ("receive 1 server=127.0.0.1:1", "connect: Connection refused"),
         ("connect 1 server=127.0.0.1:7x", "a server is ADDRESS:PORT"),
         ("tcp 1 server=127.0.0.1:1", "connect: Connection refused"),
         ("udp 1 server=127.0.0.1:1", "recv: Connection refused"),

@@ -30,24 +30,31 @@ enum { NOBODY = 65534 }; /* to the kernel too (DEFAULT_OVERFLOWUID) */
 /* By descriptor. */
 static struct {
     char use; /* 0: not said yet */
-    uint64_t bytes;
+    unsigned char told; /* bytes of the number that a SOURCE is told */
+    uint64_t bytes; /* that came; of a SOURCE that are to go yet */
 } connections[MOST_CONNECTIONS];
 
 static char buffer[256 * KIB];
+static const char zeros[sizeof buffer]; /* what goes to one client is nothing that came from another */
 static int events;
 static int listener;
 static int datagrams;
 static struct sockaddr_in here;
 static bool has_iperf;
 
-static void watch(int descriptor)
+static void tell_epoll(int operation, int descriptor, uint32_t wanted)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = descriptor};
+    struct epoll_event event = {.events = wanted, .data.fd = descriptor};
 
-    if (epoll_ctl(events, EPOLL_CTL_ADD, descriptor, &event)) {
+    if (epoll_ctl(events, operation, descriptor, &event)) {
         perror("epoll_ctl");
         exit(1);
     }
+}
+
+static void watch(int descriptor)
+{
+    tell_epoll(EPOLL_CTL_ADD, descriptor, EPOLLIN);
 }
 
 /* --------------------------------------------------------------------------------------------------------- begin */
@@ -136,6 +143,7 @@ static void welcome(void)
         return;
     }
     connections[connection].use = 0;
+    connections[connection].told = 0;
     connections[connection].bytes = 0;
     setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     watch(connection);
@@ -154,6 +162,33 @@ static void tell_iperf(int connection)
     (void)!send(connection, &port, sizeof port, MSG_NOSIGNAL);
 }
 
+/* The number, which may come in pieces; then there is something to send. False: more came than that. */
+static bool learn(int connection, const char *bytes, size_t count)
+{
+    if (count > sizeof connections->bytes - connections[connection].told)
+        return false;
+    for (size_t at = 0; at < count; at++)
+        connections[connection].bytes = connections[connection].bytes << 8 | (unsigned char)bytes[at];
+    connections[connection].told += (unsigned char)count;
+    if (connections[connection].told == sizeof connections->bytes)
+        tell_epoll(EPOLL_CTL_MOD, connection, EPOLLIN | EPOLLOUT);
+    return true;
+}
+
+/* A piece of it, as the others wait. False: nobody takes it. */
+static bool pour(int connection)
+{
+    uint64_t left = connections[connection].bytes;
+    ssize_t sent = send(connection, zeros, left < sizeof zeros ? (size_t)left : sizeof zeros, MSG_NOSIGNAL);
+
+    if (sent < 0)
+        return errno == EAGAIN || errno == EINTR;
+    connections[connection].bytes -= (uint64_t)sent;
+    if (connections[connection].bytes == 0)
+        tell_epoll(EPOLL_CTL_MOD, connection, EPOLLIN);
+    return true;
+}
+
 /* What came, without the byte that says what the connection is for. False: it is for nothing that is known. */
 static bool use(int connection, const char *bytes, size_t count)
 {
@@ -161,6 +196,8 @@ static bool use(int connection, const char *bytes, size_t count)
         connections[connection].use = *bytes++;
         count--;
     }
+    if (connections[connection].use == SOURCE)
+        return learn(connection, bytes, count);
     connections[connection].bytes += count;
     if (connections[connection].use == ECHO)
         return count == 0 || send(connection, bytes, count, MSG_NOSIGNAL) == (ssize_t)count;
@@ -196,7 +233,7 @@ static void return_datagram(void)
 }
 
 /* True until standard input has ended. */
-static bool handle(int descriptor)
+static bool handle(int descriptor, uint32_t what)
 {
     if (descriptor == listener)
         welcome();
@@ -206,8 +243,10 @@ static bool handle(int descriptor)
         read_iperf();
     else if (descriptor == STDIN_FILENO)
         return read(STDIN_FILENO, buffer, sizeof buffer) > 0;
-    else
+    else if (!(what & EPOLLOUT))
         attend(descriptor);
+    else if (!pour(descriptor))
+        hang_up(descriptor);
     return true;
 }
 
@@ -219,7 +258,7 @@ static void work(void)
         int count = epoll_wait(events, ready, EVENTS, -1);
 
         for (int at = 0; at < count; at++)
-            if (!handle(ready[at].data.fd))
+            if (!handle(ready[at].data.fd, ready[at].events))
                 return;
     }
 }

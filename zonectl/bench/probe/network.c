@@ -154,6 +154,39 @@ const char *run_send(const struct request *request, uint64_t *nanoseconds)
     return reason;
 }
 
+/* Until all has come that is asked for. */
+static const char *draw(int connection, uint64_t bytes, uint64_t *nanoseconds)
+{
+    static char chunk[CHUNK_BYTES];
+    const uint64_t wanted = htobe64(bytes);
+    uint64_t begin = now();
+
+    if (send(connection, &wanted, sizeof wanted, MSG_NOSIGNAL) != sizeof wanted)
+        return failed("send", "");
+    while (bytes > 0) {
+        ssize_t got = recv(connection, chunk, bytes < sizeof chunk ? bytes : sizeof chunk, 0);
+
+        if (got <= 0)
+            return no("the server sends less than was asked for");
+        bytes -= (uint64_t)got;
+    }
+    *nanoseconds = now() - begin;
+    return NULL;
+}
+
+/* One operation: a MiB that comes from the server on one TCP connection. */
+const char *run_receive(const struct request *request, uint64_t *nanoseconds)
+{
+    int connection;
+    const char *reason = dial_for(SOURCE, request, &connection);
+
+    if (reason)
+        return reason;
+    reason = draw(connection, request->loops * MIB, nanoseconds);
+    close(connection);
+    return reason;
+}
+
 /* One operation: a connection made, greeted, and closed by a reset: none is left waiting for its port. */
 const char *run_connect(const struct request *request, uint64_t *nanoseconds)
 {

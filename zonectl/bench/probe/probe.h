@@ -83,6 +83,7 @@ void release_data(void);
 /* network.c */
 const char *run_tcp(const struct request *request, uint64_t *nanoseconds);
 const char *run_send(const struct request *request, uint64_t *nanoseconds);
+const char *run_receive(const struct request *request, uint64_t *nanoseconds);
 const char *run_connect(const struct request *request, uint64_t *nanoseconds);
 const char *run_udp(const struct request *request, uint64_t *nanoseconds);
 const char *run_iperf(const struct request *request, uint64_t *nanoseconds);

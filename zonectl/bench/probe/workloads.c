@@ -29,6 +29,7 @@ const struct workload workloads[] = {
     {.name = "sync", .run = run_sync, KEYS("folder"), .release = release_data},
     {.name = "tcp", .run = run_tcp, KEYS("server")},
     {.name = "send", .run = run_send, KEYS("server")},
+    {.name = "receive", .run = run_receive, KEYS("server")},
     {.name = "connect", .run = run_connect, KEYS("server")},
     {.name = "udp", .run = run_udp, KEYS("server")},
     {.name = "iperf", .run = run_iperf, KEYS("server")},
