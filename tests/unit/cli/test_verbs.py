@@ -58,6 +58,34 @@ def test_verify(run: Callable[..., Outcome], tmp_path: Path) -> None:
     )
 
 
+def test_verify_reads_the_files_of_system_calls(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    zones = {name: tmp_path / f"{name}.toml" for name in ("good", "bad", "too", "gone")}
+    for name, profile in (("good", "fine"), ("bad", "wrong"), ("too", "wrong"), ("gone", "nosuch")):
+        security = f'[security]\nseccomp = "{tmp_path}/calls/{profile}.toml"\n'
+        zones[name].write_text(f'name = "{name}"\n[root]\nimage = "busybox"\n{security}')
+    (tmp_path / "calls").mkdir()
+    (tmp_path / "calls/fine.toml").write_text('base = "default"\nrefuse = ["symlink"]\n')
+    (tmp_path / "calls/wrong.toml").write_text('base = "default"\nrefuse = ["simlink"]\nalow = ["read"]\n')
+    outcome = run("verify", *map(str, zones.values()))
+    assert outcome.status == 2
+    assert outcome.out == f"{zones['good']}: ok\n"
+    wrong = f"{tmp_path}/calls/wrong.toml"
+    assert [line.split(" ")[:2] for line in outcome.err.splitlines()] == [
+        [f"{wrong}:2:", "refuse[0]:"],
+        [f"{wrong}:3:", "alow:"],
+        [f"{tmp_path}/calls/nosuch.toml:", "No"],
+    ]
+    assert "did you mean symlink?" in outcome.err
+
+
+def test_verify_tells_what_create_would_tell_of_a_filter(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    (tmp_path / "web.toml").write_text(f'{GOOD}[security]\nseccomp = "calls.json"\n')
+    (tmp_path / "calls.json").write_text('{"defaultAction": "SCMP_ACT_ERRNO"}')
+    outcome = run("verify", str(tmp_path / "web.toml"))
+    assert outcome.status == 2
+    assert "no program could be started" in outcome.err
+
+
 def test_verify_sees_circles(run: Callable[..., Outcome], tmp_path: Path) -> None:
     for name, other in (("a", "b"), ("b", "a")):
         (tmp_path / f"{name}.toml").write_text(
