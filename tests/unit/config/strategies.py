@@ -1,10 +1,14 @@
-"""Zone files and configurations, made up from the descriptions: a new key is tried without a new strategy."""
+"""Zone files and configurations, made up from the descriptions: a new key is tried without a new strategy.
+
+What does not depend on a draw is made once, at import: making a strategy costs more than drawing from it.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 from dataclasses import replace
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
@@ -28,9 +32,12 @@ from zonectl.model.config import (
     ZoneConfig,
 )
 from zonectl.model.limits import UNLIMITED, Limit
-from zonectl.model.names import unprintable
+from zonectl.model.names import ZoneName, unprintable
 from zonectl.model.profiles import WRITABLE
 from zonectl.model.signals import STOP_SIGNALS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 shown_text = st.text(max_size=12).filter(lambda text: unprintable(text) is None)
 any_text = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=20)
@@ -111,17 +118,26 @@ def _quantity(kind: Kind) -> st.SearchStrategy[Any]:
     raise AssertionError(kind)
 
 
-@st.composite
-def part(draw: st.DrawFn, table: Table, *keep: str) -> dict[str, Any]:
+def part(table: Table, *keep: str) -> st.SearchStrategy[dict[str, Any]]:
     """Some attributes of a table's model, but for those in `keep`."""
     fields: list[Field] = [
         field
         for field in table.fields
         if not isinstance(field.kind, Table | Tables) and field.attribute not in keep
     ]
-    chosen = draw(st.lists(st.sampled_from(fields), unique_by=lambda field: field.key)) if fields else []
-    needed = [field for field in fields if field.required and field not in chosen]
-    return {field.attribute: draw(value(field.kind)) for field in [*chosen, *needed]}
+    values = {field.attribute: value(field.kind) for field in fields}
+    chosen = st.lists(st.sampled_from(list(values)), unique=True) if values else st.just([])
+    return _values(chosen, values, [field.attribute for field in fields if field.required])
+
+
+@st.composite
+def _values(
+    draw: st.DrawFn,
+    chosen: st.SearchStrategy[list[str]],
+    values: Mapping[str, st.SearchStrategy[Any]],
+    needed: list[str],
+) -> dict[str, Any]:
+    return {attribute: draw(values[attribute]) for attribute in dict.fromkeys([*draw(chosen), *needed])}
 
 
 def _inner(key: str, outer: Table = ZONE) -> Table:
@@ -132,86 +148,117 @@ def _inner(key: str, outer: Table = ZONE) -> Table:
     return kind
 
 
+_root_parts = part(_inner("root"), "image", "path", "tar", "host")
+_root_sources = st.one_of(
+    *(
+        st.tuples(st.just(field.key), st.just(value=True) if field.key == "host" else value(field.kind))
+        for field in _inner("root").fields
+        if field.key in {"image", "path", "tar", "host"}
+    )
+)
+
+
 @st.composite
 def _root(draw: st.DrawFn) -> RootConfig:
-    source = draw(st.sampled_from(["image", "path", "tar", "host"]))
-    kind = next(field.kind for field in _inner("root").fields if field.key == source)
-    values: dict[str, Any] = draw(part(_inner("root"), "image", "path", "tar", "host"))
-    values[source] = True if source == "host" else draw(value(kind))
+    values = draw(_root_parts)
+    source, place = draw(_root_sources)
+    values[source] = place
     root = RootConfig(**values)
     if root.readonly and WRITABLE[root.profile]:
         root = replace(root, readonly=False)
     return replace(root, mode=RootMode.OVERLAY) if root.host else root
 
 
+_modes = st.sampled_from(NetworkMode)
+_name_servers = st.lists(st.ip_addresses(network="192.0.2.0/24").map(str), max_size=3, unique=True)
+_subnets = st.sampled_from(["10.77.0.0/16", "192.168.7.0/24", "fd77::/64"])
+_mtus = st.none() | st.integers(1280, 65535)
+_network_parts = part(_inner("network"), "mode", "subnet", "address", "gateway", "dns", "mtu").filter(
+    lambda values: values.get("bridge") not in {"all", "default"}
+)
+
+
 @st.composite
 def _network(draw: st.DrawFn) -> NetworkConfig:
-    mode = draw(st.sampled_from(NetworkMode))
-    dns = draw(st.lists(st.ip_addresses(network="192.0.2.0/24").map(str), max_size=3, unique=True))
+    mode, dns = draw(_modes), draw(_name_servers)
     if mode is not NetworkMode.VETH:
         return NetworkConfig(mode=mode, dns=tuple(dns))
-    network = draw(st.sampled_from(["10.77.0.0/16", "192.168.7.0/24", "fd77::/64"]))
+    network = draw(_subnets)
     subnet = ipaddress.ip_network(network)
     places = st.integers(2, min(subnet.num_addresses, 2**20) - 2)
     host = draw(places)
-    usual = part(_inner("network"), "mode", "subnet", "address", "gateway", "dns", "mtu")
     return NetworkConfig(
         subnet=network,
         address=draw(st.none() | st.just(ipaddress.ip_interface(f"{subnet[host]}/{subnet.prefixlen}"))),
         gateway=draw(
             st.none() | places.filter(lambda place: place != host).map(lambda place: str(subnet[place]))
         ),
-        mtu=draw(st.none() | st.integers(1280, 65535)),
+        mtu=draw(_mtus),
         dns=tuple(dns),
-        **draw(usual.filter(lambda values: values.get("bridge") not in {"all", "default"})),
+        **draw(_network_parts),
     )
+
+
+_mount_targets = st.lists(paths, max_size=3, unique=True)
+_mount_kinds = st.sampled_from(MountKind)
+_bind_parts = part(_inner("mount"), "kind", "target", "source", "size_bytes", "mode")
+_tmpfs_parts = part(_inner("mount"), "kind", "target", "source", "recursive")
 
 
 @st.composite
 def _mounts(draw: st.DrawFn) -> tuple[MountConfig, ...]:
-    targets = draw(st.lists(paths, max_size=3, unique=True))
-    places = sorted(f"/mnt{target}" for target in targets)
+    places = sorted(f"/mnt{target}" for target in draw(_mount_targets))
     return tuple([draw(_mount(place)) for place in places])
 
 
 @st.composite
 def _mount(draw: st.DrawFn, target: str) -> MountConfig:
-    kind = draw(st.sampled_from(MountKind))
+    kind = draw(_mount_kinds)
     if kind is MountKind.BIND:
-        values = draw(part(_inner("mount"), "kind", "target", "source", "size_bytes", "mode"))
-        return MountConfig(target=target, kind=kind, source=draw(paths), **values)
-    return MountConfig(
-        target=target, kind=kind, **draw(part(_inner("mount"), "kind", "target", "source", "recursive"))
-    )
+        return MountConfig(target=target, kind=kind, source=draw(paths), **draw(_bind_parts))
+    return MountConfig(target=target, kind=kind, **draw(_tmpfs_parts))
+
+
+_MEMORY = ("memory_min_bytes", "memory_low_bytes", "memory_high_bytes", "memory_bytes")
+_sizes = st.lists(st.integers(2**20, 2**62), min_size=4, max_size=4).map(sorted)
+_limited = st.sets(st.sampled_from(_MEMORY))
+_io_parts = part(_inner("io", _inner("resources")), "device").filter(bool)
+_io_devices = st.lists(paths, max_size=2, unique=True)
+_resource_parts = st.fixed_dictionaries(
+    {
+        "cpus": st.none() | st.floats(1, 64),
+        "cpu_period_us": st.integers(1000, 1_000_000),
+        "hugetlb": st.sampled_from([(), (("2MB", 2**21), ("1GB", 0))]),
+    }
+)
+_more_resource_parts = part(_inner("resources"), "hugetlb", "cpus", "cpu_period_us", *_MEMORY)
 
 
 @st.composite
 def _resources(draw: st.DrawFn) -> Any:
-    table = _inner("resources")
-    memory = ("memory_min_bytes", "memory_low_bytes", "memory_high_bytes", "memory_bytes")
-    sizes = sorted(draw(st.lists(st.integers(2**20, 2**62), min_size=4, max_size=4)))
-    values = draw(part(table, "hugetlb", "cpus", "cpu_period_us", *memory))
-    chosen = draw(st.sets(st.sampled_from(memory)))
-    values |= {key: size for key, size in zip(memory, sizes, strict=True) if key in chosen}
-    devices = draw(st.lists(paths, max_size=2, unique=True))
-    limits = [draw(part(_inner("io", table), "device").filter(bool)) for _ in devices]
-    return table.model(
-        **values,
-        cpus=draw(st.none() | st.floats(1, 64)),
-        cpu_period_us=draw(st.integers(1000, 1_000_000)),
-        hugetlb=draw(st.sampled_from([(), (("2MB", 2**21), ("1GB", 0))])),
-        io=tuple(IoLimit(device=device, **limit) for device, limit in zip(devices, limits, strict=True)),
+    sizes, limited = draw(_sizes), draw(_limited)
+    memory = {key: size for key, size in zip(_MEMORY, sizes, strict=True) if key in limited}
+    return _inner("resources").model(
+        **draw(_more_resource_parts),
+        **draw(_resource_parts),
+        **memory,
+        io=tuple([IoLimit(device=device, **draw(_io_parts)) for device in draw(_io_devices)]),
     )
+
+
+_device_targets = st.lists(components.map(lambda name: f"/dev/own-{name}"), max_size=3, unique=True)
+_device_parts = part(_inner("device"), "target")
 
 
 @st.composite
 def _devices(draw: st.DrawFn) -> tuple[DeviceConfig, ...]:
-    targets = draw(st.lists(components.map(lambda name: f"/dev/own-{name}"), max_size=3, unique=True))
-    return tuple(
-        [DeviceConfig(target=target, **draw(part(_inner("device"), "target"))) for target in targets]
-    )
+    return tuple([DeviceConfig(target=target, **draw(_device_parts)) for target in draw(_device_targets)])
 
 
+_setting_values = value(Setting())
+
+
+@cache
 def _settings(*, net: bool, ipc: bool, uts: bool, user: bool) -> st.SearchStrategy[tuple[Any, ...]]:
     names = {
         "net.ipv4.ip_forward": net,
@@ -224,7 +271,7 @@ def _settings(*, net: bool, ipc: bool, uts: bool, user: bool) -> st.SearchStrate
     own = sorted(name for name, there in names.items() if there)
     if not own:
         return st.just(())
-    return st.dictionaries(st.sampled_from(own), value(Setting()), max_size=3).map(
+    return st.dictionaries(st.sampled_from(own), _setting_values, max_size=3).map(
         lambda mapping: tuple(mapping.items())
     )
 
@@ -237,41 +284,47 @@ capability_words = st.one_of(
 ).map(lambda parts: tuple(word for words in parts for word in words))
 
 
+_zone_parts = part(ZONE, "depends_on", "hostname", "sysctl")
+_namespace_parts = part(_inner("namespaces"), "net", "boottime_offset_s", "monotonic_offset_s")
+_more_namespace_parts = part(_inner("namespaces"), "net", "user", "uts", "ipc", "time")
+_security_parts = part(_inner("security"), "capabilities")
+_hostnames = st.sampled_from(["web", "web.example.org", "A-1"])
+_needed_zones = st.lists(st.sampled_from([ZoneName("db"), ZoneName("mail")]), unique=True)
+_roots, _networks, _limits, _mount_lists, _device_lists = (
+    _root(),
+    _network(),
+    _resources(),
+    _mounts(),
+    _devices(),
+)
+_whole = {key: part(_inner(key)) for key in ("limits", "process", "budget")}
+
+
 @st.composite
 def configs(draw: st.DrawFn) -> ZoneConfig:
     """Configurations that obey every rule."""
-    network = draw(_network())
-    namespaces = draw(part(_inner("namespaces"), "net", "boottime_offset_s", "monotonic_offset_s"))
+    network = draw(_networks)
+    namespaces = draw(_namespace_parts)
     if namespaces.get("time", True):
-        namespaces |= draw(part(_inner("namespaces"), "net", "user", "uts", "ipc", "time"))
-    values = draw(part(ZONE, "depends_on", "hostname", "sysctl"))
-    hostname = draw(st.sampled_from(["web", "web.example.org", "A-1"])) if namespaces.get("uts", True) else ""
+        namespaces |= draw(_more_namespace_parts)
+    values = draw(_zone_parts)
+    hostname = draw(_hostnames) if namespaces.get("uts", True) else ""
     return ZoneConfig(
         **values,
+        **{key: _inner(key).model(**draw(parts)) for key, parts in _whole.items()},
         hostname=hostname,
-        depends_on=tuple(
-            draw(st.lists(st.sampled_from(["db", "mail"]), unique=True).filter(_not_in(values["name"])))
-        ),
-        root=draw(_root()),
+        depends_on=tuple([name for name in draw(_needed_zones) if name != values["name"]]),
+        root=draw(_roots),
         namespaces=_inner("namespaces").model(**namespaces, net=network.mode is not NetworkMode.HOST),
-        resources=draw(_resources()),
+        resources=draw(_limits),
         network=network,
-        mounts=draw(_mounts()),
-        devices=draw(_devices()),
+        mounts=draw(_mount_lists),
+        devices=draw(_device_lists),
         sysctl=draw(
             _settings(
                 net=network.mode is not NetworkMode.HOST,
                 **{kind: namespaces.get(kind, True) for kind in ("ipc", "uts", "user")},
             )
         ),
-        limits=_inner("limits").model(**draw(part(_inner("limits")))),
-        process=_inner("process").model(**draw(part(_inner("process")))),
-        budget=_inner("budget").model(**draw(part(_inner("budget")))),
-        security=_inner("security").model(
-            **draw(part(_inner("security"), "capabilities")), capabilities=draw(capability_words)
-        ),
+        security=_inner("security").model(**draw(_security_parts), capabilities=draw(capability_words)),
     )
-
-
-def _not_in(name: str) -> Any:
-    return lambda names: name not in names

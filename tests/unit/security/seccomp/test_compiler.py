@@ -202,10 +202,11 @@ def test_any_profile_means_what_it_says(profile: Profile, data: st.DataObject) -
         for bound in (edge, edge >> 32, edge + 1, edge - 1)
     ]
     values = st.builds(lambda high, low: high << 32 | low, *[st.sampled_from([0, WORD, *bounds])] * 2)
+    six = st.tuples(*[values] * 6)
     for number in data.draw(st.lists(st.sampled_from(bpf.turning_points(code)), min_size=1, max_size=40)):
         if architecture is X86_64 and number >= X32_SYSCALL_BIT:
             continue
-        arguments = data.draw(st.tuples(*[values] * 6))
+        arguments = data.draw(six)
         expected = profile.decide(architecture, number, arguments).value
         assert bpf.run(code, number=number, arch=architecture.audit, arguments=arguments)[0] == expected
 
