@@ -178,7 +178,7 @@ def choose_processor(wish: Wish) -> int:
 
 def _settle(context: Context, wish: Wish, *, processor: int, held: ExitStack, time_up: Deadline) -> Site:
     """What all arms need, which goes with `held`."""
-    probe = build.probe(f"{context.paths.root}/bench")
+    probe = held.enter_context(build.using(f"{context.paths.root}/bench"))
     standing = held.enter_context(site.standing(context, wish.config))
     bind = site.make_folder(f"{standing.folder}/bind")
     config = site.fitted(wish.config, probe=probe, bind=bind, processor=processor)

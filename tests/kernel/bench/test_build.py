@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import struct
 import subprocess
@@ -50,14 +51,102 @@ def test_it_is_compiled_once(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [os.path.basename(first)]
 
 
-def test_other_sources_make_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The probe's sources, to be changed."""
     copied = tmp_path / "sources"
     shutil.copytree(build.SOURCES, copied)
     monkeypatch.setattr(build, "SOURCES", str(copied))
-    before = build.probe(str(tmp_path))
-    with (copied / "probe.h").open("a") as stream:
+    return copied
+
+
+def change(sources: Path) -> None:
+    with (sources / "probe.h").open("a", encoding="utf-8") as stream:
         stream.write("/* changed */\n")
+
+
+def test_other_sources_make_another_one(tmp_path: Path, sources: Path) -> None:
+    before = build.probe(str(tmp_path))
+    change(sources)
     assert build.probe(str(tmp_path)) != before
+
+
+def test_a_probe_that_nobody_uses_goes_with_the_next(tmp_path: Path, sources: Path) -> None:
+    folder = tmp_path / "cache"
+    with build.using(str(folder)) as old:
+        assert os.listdir(folder) == [os.path.basename(old)]
+    (folder / "probe.killed").touch()
+    (folder / "zones-0123abcd").mkdir()
+    (folder / "probe-of-somebody").touch()
+    change(sources)
+    with build.using(str(folder)) as new:
+        assert new != old
+        assert sorted(os.listdir(folder)) == sorted(
+            [os.path.basename(new), "zones-0123abcd", "probe-of-somebody"]
+        )
+
+
+def test_a_probe_that_a_second_bench_uses_stays(tmp_path: Path, sources: Path) -> None:
+    """The two are of different versions, or one has been updated while the other runs."""
+    with build.using(str(tmp_path)) as old:
+        change(sources)
+        with build.using(str(tmp_path)) as new:
+            assert os.access(old, os.X_OK)
+    with build.using(str(tmp_path)) as again:
+        assert again == new
+        assert not os.path.exists(old)
+
+
+def test_what_a_killed_bench_used_is_nobodys(tmp_path: Path, sources: Path) -> None:
+    ready, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            with build.using(str(tmp_path)) as path:
+                os.write(told, os.fsencode(path))
+                signal.pause()
+        finally:
+            os._exit(1)
+    os.close(told)
+    try:
+        old = os.fsdecode(os.read(ready, 4096))
+        change(sources)
+        with build.using(str(tmp_path)):
+            assert os.path.exists(old)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(ready)
+    with build.using(str(tmp_path)):
+        assert not os.path.exists(old)
+
+
+def test_who_comes_while_another_compiles_waits_for_it(tmp_path: Path, sources: Path) -> None:
+    """Many at once, of two kinds: whoever has found a probe has it until the end."""
+    trouble: list[BaseException] = []
+
+    def use() -> None:
+        try:
+            for _ in range(20):
+                with build.using(str(tmp_path)) as path:
+                    subprocess.run([path, "true"], check=True)
+        except BaseException as error:  # noqa: BLE001 - the thread's end is told to the test
+            trouble.append(error)
+
+    users = [threading.Thread(target=use) for _ in range(3)]
+    for user in users:
+        user.start()
+    change(sources)
+    use()
+    for user in users:
+        user.join()
+    assert trouble == []
+
+
+def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BenchError, match="file"), build.using(str(tmp_path / "file" / "below")):
+        pass
 
 
 def test_several_at_once_make_the_same_one(tmp_path: Path) -> None:
