@@ -5,27 +5,15 @@ from __future__ import annotations
 from zonectl.config import texts
 from zonectl.config.budget_fields import BUDGET
 from zonectl.config.kinds import Boolean, Choice, Setting
+from zonectl.config.mount_fields import DEVICE, MOUNT
 from zonectl.config.network_fields import NETWORK
-from zonectl.config.paths import HostPath, WorkFolder, ZonePath
+from zonectl.config.paths import HostPath, WorkFolder
 from zonectl.config.process_fields import LIMITS, PROCESS
-from zonectl.config.quantities import Duration, FileMode, Size
+from zonectl.config.quantities import Duration
 from zonectl.config.resource_fields import RESOURCES
-from zonectl.config.seccomp_fields import NESTING, SECCOMP
-from zonectl.config.security_fields import CAPABILITIES
-from zonectl.config.tables import ExactlyOne, Field, ListOf, MapOf, Table, Tables, Variant
-from zonectl.model import masks
-from zonectl.model.config import (
-    DeviceConfig,
-    MountConfig,
-    MountKind,
-    NamespacesConfig,
-    Restart,
-    RootConfig,
-    RootMode,
-    RootSwitch,
-    SecurityConfig,
-    ZoneConfig,
-)
+from zonectl.config.security_fields import SECURITY
+from zonectl.config.tables import ExactlyOne, Field, ListOf, MapOf, Table, Tables
+from zonectl.model.config import NamespacesConfig, Restart, RootConfig, RootMode, RootSwitch, ZoneConfig
 from zonectl.model.profiles import RootProfile
 
 _DAY_S = 86_400
@@ -119,116 +107,6 @@ _NAMESPACES = Table(
     ),
 )
 
-_MOUNT = Table(
-    MountConfig,
-    (
-        Field(
-            key="type",
-            name="kind",
-            kind=Choice(tuple((kind.value, kind) for kind in MountKind)),
-            text="`bind`: a file or folder of the host; `tmpfs`: an empty one in memory.",
-            example='"tmpfs"',
-        ),
-        Field(
-            key="source",
-            kind=HostPath(),
-            text="What of the host is shown. Only for `bind`, which needs it.",
-            example='"/srv/www"',
-        ),
-        Field(key="target", kind=ZonePath(), text="Where in the zone.", example='"/var/www"', required=True),
-        Field(key="readonly", kind=Boolean(), text="Nothing in it can be written.", example="true"),
-        Field(key="exec", kind=Boolean(), text="Programs in it can be executed.", example="false"),
-        Field(key="suid", kind=Boolean(), text="Set-user-ID programs in it take effect.", example="true"),
-        Field(key="dev", kind=Boolean(), text="Device nodes in it can be opened.", example="true"),
-        Field(
-            key="recursive",
-            kind=Boolean(),
-            text="What is mounted below the source comes along. Only for `bind`.",
-            example="false",
-        ),
-        Field(
-            key="size",
-            name="size_bytes",
-            kind=Size(4096),
-            text="How much fits in. Only for `tmpfs`.",
-            example='"64MiB"',
-            absent="half of the memory",
-        ),
-        Field(
-            key="mode",
-            kind=FileMode(),
-            text="The permissions of its top folder. Only for `tmpfs`.",
-            example='"1777"',
-        ),
-    ),
-    (
-        Variant(
-            key="type", value="tmpfs", other="bind", only=("size",), others=("source",), needs=("source",)
-        ),
-    ),
-)
-
-_DEVICE = Table(
-    DeviceConfig,
-    (
-        Field(
-            key="path",
-            kind=ZonePath(),
-            text="The device node of the host.",
-            example='"/dev/fuse"',
-            required=True,
-        ),
-        Field(
-            key="target",
-            kind=ZonePath(),
-            text="Where in the zone's /dev.",
-            example='"/dev/fuse"',
-            absent="the same path",
-        ),
-        Field(
-            key="mode",
-            kind=FileMode(),
-            text="The permissions of the zone's node, which belongs to its root.",
-            example='"0666"',
-            absent="those of the host's node",
-        ),
-        Field(
-            key="access",
-            kind=texts.DEVICE_ACCESS,
-            text="What the zone may do to it: `r`ead, `w`rite, `m`ake nodes.",
-            example='"r"',
-        ),
-    ),
-)
-
-_SECURITY = Table(
-    SecurityConfig,
-    (
-        CAPABILITIES,
-        Field(
-            key="no_new_privs",
-            kind=Boolean(),
-            text="No program gains privileges by set-user-ID bits or file capabilities (PR_SET_NO_NEW_PRIVS).",
-            example="true",
-        ),
-        SECCOMP,
-        NESTING,
-        Field(
-            key="unmask",
-            kind=ListOf(Choice(tuple((path, path) for path in (*masks.KEPT, masks.ALL))), unique=True),
-            text="What is shown of /proc and /sys that zones do not see, or is made writable; `all` shows all of it.",
-            example='["/proc/interrupts"]',
-        ),
-        Field(
-            key="devices",
-            name="filter_devices",
-            kind=Choice((("filtered", True), ("unfiltered", False))),
-            text="`filtered`: the zone opens the usual devices and those of `[[device]]`, whatever nodes it comes by.",
-            example='"unfiltered"',
-        ),
-    ),
-)
-
 ZONE = Table(
     ZoneConfig,
     (
@@ -313,7 +191,7 @@ ZONE = Table(
         Field(key="resources", kind=RESOURCES, text="Limits and shares, by the host's control groups."),
         Field(key="network", kind=NETWORK, text="How the zone is connected."),
         Field(
-            key="mount", name="mounts", kind=Tables(_MOUNT), text="More of the host, or memory, in the zone."
+            key="mount", name="mounts", kind=Tables(MOUNT), text="More of the host, or memory, in the zone."
         ),
         Field(
             key="sysctl",
@@ -321,8 +199,8 @@ ZONE = Table(
             text="Settings of /proc/sys that belong to a namespace of the zone's own, such as `net.*`.",
             example='{ "net.ipv4.ip_forward" = 1 }',
         ),
-        Field(key="device", name="devices", kind=Tables(_DEVICE), text="Devices of the host in the zone."),
-        Field(key="security", kind=_SECURITY, text="What the zone's processes may do."),
+        Field(key="device", name="devices", kind=Tables(DEVICE), text="Devices of the host in the zone."),
+        Field(key="security", kind=SECURITY, text="What the zone's processes may do."),
         Field(
             key="limits",
             kind=LIMITS,

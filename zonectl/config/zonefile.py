@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, cast
 from zonectl.config.fields import ZONE
 from zonectl.config.files import file_text, nearest_line, toml_document
 from zonectl.config.locator import Path, key_text, locate
+from zonectl.config.network_rules import mode_of
 from zonectl.config.overrides import override
-from zonectl.config.rules import Draft, judge, mode_of
+from zonectl.config.rules import Draft, judge
 from zonectl.config.walker import Finding, Walker
 from zonectl.errors import ConfigError
 from zonectl.model.config import NetworkMode, ZoneConfig
