@@ -168,25 +168,22 @@ actions = st.sampled_from([ALLOW, EPERM, ENOSYS, KILL, NOTIFY, Action(Verdict.LO
 )
 
 
-@st.composite
-def conditions(draw: st.DrawFn) -> Condition:
-    mask = draw(st.sampled_from([MOST, WORD, WORD << 32, 0]) | doubles)
-    least, most = sorted((draw(doubles), draw(doubles)))
-    if draw(st.booleans()):
-        most = least
-    return Condition(draw(st.integers(0, 5)), least, most, mask=mask, negated=draw(st.booleans()))
-
-
-rules = st.lists(st.builds(Rule, actions, st.lists(conditions(), max_size=4).map(tuple)), max_size=5).map(
-    tuple
+ends = st.tuples(doubles, doubles).map(sorted) | doubles.map(lambda only: [only, only])
+conditions = st.builds(
+    lambda index, ends, mask, negated: Condition(index, ends[0], ends[1], mask=mask, negated=negated),
+    st.integers(0, 5),
+    ends,
+    st.sampled_from([MOST, WORD, WORD << 32, 0]) | doubles,
+    st.booleans(),
 )
+rules = st.lists(st.builds(Rule, actions, st.lists(conditions, max_size=4).map(tuple)), max_size=5).map(tuple)
+every_name = st.sampled_from(sorted({*X86_64.numbers, *AARCH64.numbers}))
+decisions = st.dictionaries(every_name, rules, max_size=60)
 
 
 @st.composite
 def profiles(draw: st.DrawFn) -> Profile:
-    names = sorted({*X86_64.numbers, *AARCH64.numbers})
-    decided = draw(st.dictionaries(st.sampled_from(names), rules, max_size=60))
-    return Profile(name="random", rules=decided, otherwise=draw(actions), unknown=draw(actions))
+    return Profile(name="random", rules=draw(decisions), otherwise=draw(actions), unknown=draw(actions))
 
 
 @given(profile=profiles(), data=st.data())
