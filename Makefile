@@ -109,6 +109,10 @@ bench-witness: packages-run packages-bench venv  ## other people's benchmarks, b
 bench-seccomp: packages-build venv  ## what the system call filter costs a call, and a start (root)
 	@$(AS_ROOT) $(VENV)/python tools/bench_seccomp.py $(BENCH_ARGS)
 
+.PHONY: bench-protections
+bench-protections: packages-run packages-build venv  ## what the protections of a zone cost its start (root)
+	@$(AS_ROOT) PYTHONPATH=. $(VENV)/python tools/bench_protections.py $(BENCH_ARGS)
+
 ##@ Host
 # One of the groups in tools/debian-packages.txt; only what is missing is installed.
 packages-%:
