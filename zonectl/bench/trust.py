@@ -20,13 +20,20 @@ if TYPE_CHECKING:
 OWN: Final = frozenset(each.asks for each in CATALOGUE if not each.executes)
 """What the probe does without a program of the root. All else is taken to execute one, whatever it is told."""
 
+_DISTRUST: Final = "a program of the zone's root is executed within all of its walls, or not at all"
+
 _ARGV: Final = "argv"
 """The setting that says which."""
 
 
 def careful(probe: Runner, config: ZoneConfig) -> Runner:
     """The probe, which executes nothing but itself where the programs of the zone are not to be trusted."""
-    return probe if trusts_programs(config) else _Careful(probe)
+    return probe if trusts_programs(config) else limited(probe, _DISTRUST)
+
+
+def limited(probe: Runner, why: str) -> Runner:
+    """The probe, which executes nothing but itself: `why` is what is said to who asks for more."""
+    return _Limited(probe, why)
 
 
 def trusts_programs(config: ZoneConfig) -> bool:
@@ -35,11 +42,12 @@ def trusts_programs(config: ZoneConfig) -> bool:
     return config.root.host and all(target.startswith(f"{site.INSIDE}/") for target in mounted)
 
 
-class _Careful:
+class _Limited:
     """A probe that is asked to execute nothing but itself."""
 
-    def __init__(self, probe: Runner) -> None:
+    def __init__(self, probe: Runner, why: str) -> None:
         self._probe = probe
+        self._why = why
 
     @property
     def place(self) -> Place:
@@ -59,7 +67,5 @@ class _Careful:
 
         """
         if workload not in OWN or _ARGV in settings:
-            raise BenchError(
-                "a program of the zone's root is executed within all of its walls, or not at all"
-            )
+            raise BenchError(self._why)
         return self._probe.sample(workload, loops, settings)

@@ -127,7 +127,7 @@ def test_who_comes_while_another_compiles_waits_for_it(tmp_path: Path, sources: 
 
     def use() -> None:
         try:
-            for _ in range(20):
+            for _ in range(5):
                 with build.using(str(tmp_path)) as path:
                     subprocess.run([path, "true"], check=True)
         except BaseException as error:  # noqa: BLE001 - the thread's end is told to the test

@@ -9,6 +9,7 @@ import socket
 import threading
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,7 +33,6 @@ from zonectl.store.paths import Paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from zonectl.bench.runner import Arm, Runner
     from zonectl.bench.site import Site
@@ -236,6 +236,62 @@ def test_the_ladder_of_a_zone_with_a_root_of_its_own(
             with arms[name].start() as runner:
                 assert runner.sample("getpid", 100, {}) > 0
     assert not (root / site.INSIDE.lstrip("/")).exists()
+
+
+BELOW_THE_OVERLAY = ("chroot", "mnt", "pid", "uts-ipc", "user")
+
+
+def _root_of(held: ExitStack, arm: Arm) -> tuple[Runner, Path]:
+    """A probe that runs until the end, and its root."""
+    before = set(proc.children(os.getpid()))
+    runner = held.enter_context(arm.start())
+    (pid,) = set(proc.children(os.getpid())) - before
+    return runner, Path(f"/proc/{pid}/root")
+
+
+def test_the_rungs_below_the_overlay_share_one_copy_and_no_folder(arms: dict[str, Arm]) -> None:
+    with ExitStack() as held:
+        found = [_root_of(held, arms[name]) for name in BELOW_THE_OVERLAY]
+        _, root = found[0]
+        assert {path.stat().st_ino for _, path in found} == {root.stat().st_ino}
+        assert _root_of(held, arms["overlay"])[1].stat().st_dev != root.stat().st_dev
+        folders = [Path(runner.place.root_folder or "").name for runner, _ in found]
+        assert folders == list(BELOW_THE_OVERLAY)
+        for runner, _ in found:
+            assert runner.sample("pread", 10, {"folder": runner.place.root_folder or ""}) > 0
+        work = root / site.INSIDE.lstrip("/")
+        (work / "pid/left").touch()
+        assert set(BELOW_THE_OVERLAY) <= {path.name for path in work.iterdir()}
+    with arms["pid"].start(), ExitStack() as again:
+        _, root = _root_of(again, arms["chroot"])
+        work = root / site.INSIDE.lstrip("/")
+        assert {path.name for path in work.iterdir()} == {"bind", "probe", "pid", "chroot"}
+        assert list((work / "pid").iterdir()) == []
+
+
+def test_rungs_of_a_zone_that_is_a_copy_are_copies_as_it_is(
+    instance: Context, probe_program: str, tmp_path: Path
+) -> None:
+    (tmp_path / "root").mkdir()
+    root = make_root(tmp_path / "root")
+    own = _site(instance, probe_program, tmp_path / "bind", f'path = "{root}"\nmode = "copy"')
+    with layers.rungs(own) as found, ExitStack() as held:
+        arms = {arm.facts.name: arm for arm in found}
+        roots = [_root_of(held, arms[name])[1].stat().st_ino for name in ("mnt", "user", "zone")]
+        assert len(set(roots)) == 3
+
+
+def test_the_hosts_programs_are_missing_where_nothing_is_mounted_and_that_is_said(
+    arms: dict[str, Arm],
+) -> None:
+    settings = {"argv": "/usr/bin/true"}
+    with arms["chroot"].start() as runner:
+        with pytest.raises(BenchError, match="nothing is mounted where only the root is changed"):
+            runner.sample("spawn", 1, settings)
+        assert runner.sample("exec", 1, {}) > 0
+    for name in ("host", "mnt"):
+        with arms[name].start() as runner:
+            assert runner.sample("spawn", 1, settings | {"folder": runner.place.root_folder or ""}) > 0
 
 
 def test_the_server_on_the_host_is_reached_from_below_the_network_and_through_it(here: Site) -> None:

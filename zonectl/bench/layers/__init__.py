@@ -4,7 +4,7 @@
 - `thinning`: what is taken from a plan where no zone file can waive a layer.
 - `rungs`: the zone without all that is above, as a configuration and a plan; what each rung stands on.
 - `arms`: the probe as the program of such a run.
-- `base`: what roots below the overlay are copies of.
+- `base`: the copy that is the root of all rungs below the overlay.
 
 A rung is a run (`runtime.run`) like any other: made by the same steps, named, locked and cleaned up like one. So what
 is measured is what a zone does, and not what a second implementation of it would. The cost of a layer is the ratio of
@@ -38,9 +38,11 @@ def rungs(here: Site) -> Iterator[list[Arm]]:
     They can be started as long as the block lasts.
 
     Raises:
-        ZonectlError: what the lower ones are copies of cannot be made.
+        ZonectlError: the root of the lower ones cannot be made.
 
     """
     with site.standing(here.context, here.config) as standing:
         found = ladder(here.config, base=base.make(here, standing.folder))
-        yield [*(RungArm(here, rung) for rung in found), ZoneArm(here, on_top(ZONE, found))]
+        nothing = site.make_folder(f"{standing.folder}/nothing")
+        arms = (RungArm(here, rung, nothing=nothing) for rung in found)
+        yield [*arms, ZoneArm(here, on_top(ZONE, found))]

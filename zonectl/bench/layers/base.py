@@ -1,4 +1,7 @@
-"""What the roots of the rungs below the overlay are copies of."""
+"""The root of the rungs below the overlay: a copy of what the overlay shows, made once for all of them.
+
+A zone that is a copy itself is copied at each start, and so are its rungs, of this.
+"""
 
 from __future__ import annotations
 

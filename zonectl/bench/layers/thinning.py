@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zonectl.namespaces.steps.contents import MountFilesystem
-from zonectl.namespaces.steps.mounts import MakePrivate
+from zonectl.namespaces.steps.mounts import CloneTree, MakePrivate
 from zonectl.namespaces.steps.process import ChangeRoot, CloneInit
 from zonectl.namespaces.steps.scaffold import EnterScaffold, LockMounts
 from zonectl.security.steps import JoinKeyring
@@ -69,6 +69,16 @@ def with_chroot_alone(plan: ZonePlan) -> ZonePlan:
         inside=(*kept, ChangeRoot(path=copy_of_root(plan))),
         restrict=replace(plan.restrict, seccomp=None),
     )
+
+
+def rooted(plan: ZonePlan, path: str) -> ZonePlan:
+    """The folder of the host `path` in the place of the zone's own copy of its root."""
+    own = copy_of_root(plan)
+    trees = (
+        replace(tree, path=path) if isinstance(tree, CloneTree) and tree.path == own else tree
+        for tree in plan.trees
+    )
+    return replace(plan, trees=tuple(trees))
 
 
 def copy_of_root(plan: ZonePlan) -> str:
