@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 STATE = Path("/scratch/learning-test")
 COMMAND = Instance(STATE, Path("/run/learning-test"))
 SOURCE = """
-/* For x86-64, as the lane is. No library: an emulated processor takes half a second for each run, and each call that is made costs one. */
+/* For x86-64, as the lane is. No library: a run takes seconds here, and each call that is made costs some runs. */
 static long call(long number, long first, long second, long third) {
     long answer;
     __asm__ volatile("syscall"
