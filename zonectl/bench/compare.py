@@ -22,7 +22,7 @@ from zonectl.bench.results import Kind
 from zonectl.bench.statistics import LEAST_ROUNDS, LIMIT, values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from zonectl.bench.results import ArmFacts, Host, Run, WorkloadFacts
 
@@ -70,7 +70,7 @@ class Changes:
     changes: tuple[Change, ...]
     hosts: tuple[str, ...]  # in what the hosts differ: "kernel: 6.1 -> 6.12"; versions of programs too
     same_host: bool  # programs may differ
-    only_old: tuple[str, ...]  # "getpid in crun"
+    only_old: tuple[str, ...]  # "fork", "all in crun", "getpid in zone"
     only_new: tuple[str, ...]
 
 
@@ -87,9 +87,21 @@ def compare(old: Run, new: Run, *, limit: float = LIMIT) -> Changes:
         changes=tuple(_changes(old, new, same_host=same, limit=limit)),
         hosts=tuple(_differences(old.host, new.host)),
         same_host=same,
-        only_old=tuple(f"{workload} in {arm}" for workload, arm in before if (workload, arm) not in after),
-        only_new=tuple(f"{workload} in {arm}" for workload, arm in after if (workload, arm) not in before),
+        only_old=_alone(before, after),
+        only_new=_alone(after, before),
     )
+
+
+def _alone(ours: Collection[tuple[str, str]], theirs: Collection[tuple[str, str]]) -> tuple[str, ...]:
+    """What one run has measured and the other has not: a workload, all of an arm, or the one in the other."""
+    workloads, arms = {workload for workload, _ in theirs}, {arm for _, arm in theirs}
+
+    def named(workload: str, arm: str) -> str:
+        if workload not in workloads:
+            return workload
+        return f"{workload} in {arm}" if arm in arms else f"all in {arm}"
+
+    return tuple(dict.fromkeys(named(*pair) for pair in ours if pair not in theirs))
 
 
 def trend(low: float, high: float, *, floor: float, limit: float) -> Trend:

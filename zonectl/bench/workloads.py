@@ -251,6 +251,11 @@ def named(word: str) -> tuple[Workload, ...]:
     return exact or group
 
 
+def is_one(word: str) -> bool:
+    """Whether there is a workload or a group of that name."""
+    return word in _words()
+
+
 def chosen(words: Iterable[str], *, extent: Extent) -> tuple[Workload, ...]:
     """What a run measures, in the catalogue's order: what is named; without names, all that its extent has.
 

@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 
-from zonectl.errors import UsageError
+from zonectl.errors import StoreError, UsageError
 from zonectl.store import documents
 
 STDOUT = "-"
@@ -57,7 +57,7 @@ class Output:
         """Write it.
 
         Raises:
-            UsageError: it cannot be written; a file is then as it was.
+            StoreError: it cannot be written any more; a file is then as it was.
 
         """
         if self.is_stdout:
@@ -69,7 +69,7 @@ class Output:
             else:
                 self._replace(text)
         except OSError as error:
-            raise UsageError(f"cannot write {self.path}: {error.strerror}") from error
+            raise StoreError(f"cannot write {self.path}: {error.strerror}") from error
 
     def _is_special(self) -> bool:
         """Whether it is a device or a FIFO, which nobody wants replaced by a file.

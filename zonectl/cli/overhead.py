@@ -13,11 +13,11 @@ from zonectl.bench import budget
 from zonectl.bench.peers import catalogue
 from zonectl.bench.report import comparison, csv, document, figures, html, terminal
 from zonectl.bench.run import DEFAULT_NAME, DEFAULT_ZONE, FULL, QUICK, Wish
-from zonectl.bench.workloads import Extent, chosen
+from zonectl.bench.workloads import Extent, chosen, is_one
 from zonectl.cli import failure, sources, values
 from zonectl.cli.table import Style
 from zonectl.config.budget_fields import GROUPS, VERBS
-from zonectl.errors import StoreError, UsageError
+from zonectl.errors import NoSuchZone, StoreError, UsageError
 from zonectl.model.config import BudgetConfig
 from zonectl.model.escape import escape
 from zonectl.runtime import zones
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from zonectl.cli.outputs import Output
     from zonectl.cli.setting import Setting
     from zonectl.model.config import ZoneConfig
+    from zonectl.model.names import ZoneName
+    from zonectl.runtime.context import Context
 
 
 def outputs(options: Namespace) -> list[Output]:
@@ -80,11 +82,21 @@ def _zone(options: Namespace, setting: Setting) -> tuple[str, str, ZoneConfig]:
         name, text, zone = os.path.basename(word), loaded.text, loaded.config
     else:
         context, name = setting.context(), values.zone(word)
-        zones.load(context, name)
+        _require(context, name)
         path = context.paths.zone_file(name)
         text = documents.read_text(path) or ""
         zone = config.parse(text, file=path, folder=context.paths.zone_dir(name), overrides=options.set)
     return name, config.dumps(zone) if options.set else text, zone
+
+
+def _require(context: Context, name: ZoneName) -> None:
+    """See that there is such a zone; who has named a workload in its place is told how that is said."""
+    try:
+        zones.load(context, name)
+    except NoSuchZone as error:
+        if is_one(name):
+            raise NoSuchZone(name, hint=f"to measure a workload: zonectl bench --workload {name}") from error
+        raise
 
 
 def _workloads(options: Namespace, zone: ZoneConfig) -> tuple[Workload, ...]:
@@ -109,16 +121,25 @@ def _has_times(limits: BudgetConfig) -> bool:
     return any(getattr(limits, f"{key}_us") is not None for key in VERBS)
 
 
-def report(options: Namespace, found: Run) -> None:
-    """Write the files, and print the table unless one of them is standard output."""
+def report(options: Namespace, found: Run) -> int:
+    """Write the files, and print the table unless one of them is standard output; an exit status.
+
+    What cannot be written is told, and the rest is written all the same: it may have taken an hour to measure.
+    """
     written = (options.json, document.dump), (options.csv, csv.rows), (options.html, html.page)
+    status = 0
     for output, text_of in written:
-        if output is not None:
+        if output is None:
+            continue
+        try:
             output.write(text_of(found))
-    if any(output.is_stdout for output in outputs(options)):
-        return
-    form = _Form.of_output()
-    print(terminal.table(found, width=form.width, color=form.color, unicode=form.unicode), end="")
+        except StoreError as error:
+            failure.complain(escape(f"zonectl: bench: {error.message}"))
+            status = failure.FAILED
+    if not any(output.is_stdout for output in outputs(options)):
+        form = _Form.of_output()
+        print(terminal.table(found, width=form.width, color=form.color, unicode=form.unicode), end="")
+    return status
 
 
 def compare(old: str, new: str) -> None:
@@ -135,17 +156,17 @@ def compare(old: str, new: str) -> None:
     )
 
 
-def show(options: Namespace) -> None:
-    """Show the run in a file as if it had just been measured.
+def show(options: Namespace) -> int:
+    """Show the run in a file as if it had just been measured; an exit status.
 
     Raises:
-        UsageError: it is not there, cannot be read, or holds no run; or a file cannot be written.
+        UsageError: it is not there, cannot be read, or holds no run; or a file cannot be written to.
 
     """
     found = _load(options.words[1])
     for output in outputs(options):
         output.require()
-    report(options, found)
+    return report(options, found)
 
 
 def _load(path: str) -> Run:

@@ -100,11 +100,13 @@ def test_times_of_commands_have_no_control() -> None:
 
 
 def test_what_one_run_alone_has() -> None:
-    old = made_run({"getpid": measured(1.3), "integer": {"bare": [1.0] * 6}})
-    new = made_run({"getpid": {**measured(1.3), "pid": [1.0] * 20}})
+    old = made_run({"getpid": measured(1.3), "integer": measured(1.0), "fork": {"bare": [1.0] * 6}})
+    new = made_run(
+        {"getpid": {**measured(1.3), "pid": [1.0] * 20}, "fork": {**measured(1.3), "pid": [1.0] * 20}}
+    )
     found = compare(old, new)
-    assert found.only_old == ("integer in bare",)
-    assert found.only_new == ("getpid in pid",)
+    assert found.only_old == ("integer",)
+    assert found.only_new == ("all in pid", "fork in control", "fork in zone")
 
 
 def test_how_hosts_differ() -> None:

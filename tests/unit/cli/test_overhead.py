@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.unit.planning.plans import FACTS
 from zonectl.bench.arms import BARE, CONTROL, ZONE
 from zonectl.bench.report import document
 from zonectl.bench.results import Host, Missing, Run, Series
 from zonectl.bench.workloads import CATALOGUE
 from zonectl.cli import overhead
+from zonectl.errors import NoSuchZone
+from zonectl.model.instance import Instance
+from zonectl.model.names import ZoneName
+from zonectl.runtime.context import Context
+from zonectl.store.paths import Paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -144,6 +150,36 @@ def test_what_holds_no_run_is_refused_in_a_line(
         assert outcome.out == ""
         assert outcome.err.startswith(f"zonectl: {bad}")
         assert said in outcome.err.splitlines()[0]
+
+
+def test_what_cannot_be_written_takes_nothing_else_with_it(
+    run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    kept, page = tmp_path / "run.json", tmp_path / "run.html"
+    kept.write_text(document.dump(run_of({})), encoding="utf-8")
+    outcome = run(
+        "bench", "show", str(kept), "--json", "/dev/full", "--csv", "/dev/full", "--html", str(page)
+    )
+    assert outcome.status == 1
+    assert outcome.err.splitlines() == ["zonectl: bench: cannot write /dev/full: No space left on device"] * 2
+    assert "What isolation costs" in outcome.out
+    assert "What isolation costs" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("getpid", "to measure a workload: zonectl bench --workload getpid"),
+        ("network", "to measure a workload: zonectl bench --workload network"),
+        ("web", None),
+    ],
+)
+def test_a_word_that_is_no_zone_is_told_what_it_may_be(tmp_path: Path, word: str, hint: str | None) -> None:
+    where = Instance(root=str(tmp_path / "root"), run=str(tmp_path / "run"))
+    context = Context(instance=where, paths=Paths(where), facts=FACTS)
+    with pytest.raises(NoSuchZone) as raised:
+        overhead._require(context, ZoneName(word))
+    assert raised.value.hint == hint
 
 
 def test_a_run_that_was_kept_is_shown_in_every_form(run: Callable[..., Outcome], tmp_path: Path) -> None:

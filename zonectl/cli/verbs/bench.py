@@ -155,12 +155,27 @@ def _check(options: Namespace) -> None:
         raise UsageError(f"bench: {action!r} is neither a file nor the name of a zone")
     for word in options.workload:
         named(word)
-    catalogue.chosen(options.against)
-    if options.plant is not None and (options.life_cycle or options.density):
-        raise UsageError("bench: --plant measures no zone: it goes with neither --life-cycle nor --density")
+    _check_arms(options, catalogue.chosen(options.against))
     if sum(output is not None and output.is_stdout for output in map(vars(options).get, _FORMS)) > 1:
         raise UsageError("bench: only one FILE can be standard output")
 
+
+def _check_arms(options: Namespace, against: Sequence[str]) -> None:
+    """See that what is compared can be, and that nothing is asked for in vain."""
+    from zonectl.bench.peers.machines import MACHINES
+
+    if options.plant is not None:
+        others = [word for word in _OF_ZONES if getattr(options, word)]
+        if others:
+            word = others[0].replace("_", "-")
+            raise UsageError(f"bench: --plant measures no zone: it does not go with --{word}")
+    if options.kernel and not any(machine.name in against for machine in MACHINES):
+        names = ", ".join(machine.name for machine in MACHINES)
+        raise UsageError(f"bench: --kernel is for what --against boots: {names}")
+
+
+_OF_ZONES: Final = ("layers", "against", "life_cycle", "density")
+"""What measures a zone, or other kinds beside one."""
 
 _OPTIONS: Final = {
     name: "check" if name == "judge" else name.replace("_", "-")
@@ -206,8 +221,8 @@ def _measure(options: Namespace, setting: Setting) -> int:
             bar.show(progress.workload, progress.done, progress.left_s)
 
         found = measure(setting.context(), wish, tell=tell)
-    overhead.report(options, found)
-    return overhead.status(options, found)
+    written = overhead.report(options, found)
+    return overhead.status(options, found) or written
 
 
 def _list() -> int:
@@ -231,8 +246,7 @@ def _compare(paths: Sequence[str]) -> int:
 def _show(options: Namespace) -> int:
     from zonectl.cli import overhead
 
-    overhead.show(options)
-    return 0
+    return overhead.show(options)
 
 
 # -------------------------------------------------------------------------------------------------- to read arguments

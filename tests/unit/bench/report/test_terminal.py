@@ -101,7 +101,7 @@ def test_what_has_changed_is_told_on_both_sides() -> None:
     assert zone["create-unlink"].endswith("slower")
     assert "! kernel: 6.18.2 -> 6.19.0" in text
     assert "! new: hot" in text
-    assert "Only in the old run: integer in uml" in text
+    assert "Only in the old run: all in uml." in text
 
 
 def test_runs_without_anything_in_common_say_so() -> None:
