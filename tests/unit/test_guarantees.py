@@ -57,6 +57,9 @@ def collected(*, vm: bool) -> frozenset[str]:
         f"tests/{file}" for file in files if file.startswith("vm/") is vm and (ROOT / "tests" / file).exists()
     ]
     words = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider"]
+    words += [
+        "--assert=plain"
+    ]  # half of the time would go into making failures tell more, of tests that are not run
     words += ["--confcutdir=tests/vm"] if vm else []
     done = subprocess.run(
         [*words, *there], cwd=ROOT, check=False, capture_output=True, text=True, timeout=100
