@@ -14,10 +14,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from tools import reliability  # noqa: E402 - runs from the tree, installed or not
+from tools.pages import renewed  # noqa: E402 - as above
 from zonectl.bench import reference as workloads  # noqa: E402 - as above
 from zonectl.bench.report import schema as bench  # noqa: E402 - as above
 from zonectl.cli import reference  # noqa: E402 - as above
-from zonectl.config.reference import renewed  # noqa: E402 - as above
+from zonectl.config import reference as keys  # noqa: E402 - as above
 from zonectl.config.schema import schema_text  # noqa: E402 - as above
 
 SCHEMA = os.path.join(ROOT, "configs", "zone.schema.json")
@@ -31,10 +32,15 @@ COLUMNS = "80"
 def main() -> None:
     """Write the files."""
     with open(PAGE, encoding="utf-8") as stream:
-        page = renewed(stream.read())
+        page = renewed(stream.read(), keys.BEGIN, keys.END, text=keys.reference_text())
     with open(BENCH, encoding="utf-8") as stream:
-        measuring = workloads.renewed(stream.read())
-    faults = reliability.renewed(reliability.PAGE.read_text(encoding="utf-8"))
+        measuring = renewed(stream.read(), workloads.BEGIN, workloads.END, text=workloads.workloads_text())
+    faults = renewed(
+        reliability.PAGE.read_text(encoding="utf-8"),
+        reliability.BEGIN,
+        reliability.END,
+        text=reliability.table(reliability.faults()),
+    )
     # The commands explain themselves as wide as the terminal is.
     os.environ["COLUMNS"] = COLUMNS
     made = {

@@ -61,20 +61,6 @@ def table(found: list[Fault]) -> str:
     return "\n".join([_HEAD, *rows])
 
 
-def renewed(page: str, root: Path = ROOT) -> str:
-    """The page with the table between its marks made anew.
-
-    Raises:
-        ValueError: the page lacks the marks, or a test's mark cannot be read.
-
-    """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError("the page lacks the marks of the table of faults")
-    return f"{before}{BEGIN}\n\n{table(faults(root))}\n\n{END}{after}"
-
-
 def _in_file(path: Path, *, root: Path) -> Iterator[Fault]:
     text = path.read_text(encoding="utf-8")
     if "mark.fault(" not in text:

@@ -30,20 +30,6 @@ def workloads_text() -> str:
     return "\n".join(_lines()).rstrip()
 
 
-def renewed(page: str) -> str:
-    """A manual page with the list between its marks made anew.
-
-    Raises:
-        ValueError: the page lacks the marks.
-
-    """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError("the page lacks the marks of the workloads")
-    return f"{before}{BEGIN}\n\n{workloads_text()}\n\n{END}{after}"
-
-
 def _lines() -> Iterator[str]:
     for group, members in groupby(CATALOGUE, key=lambda workload: workload.facts.group):
         yield from (f"### {group}", "", _HEAD)

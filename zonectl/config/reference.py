@@ -27,20 +27,6 @@ def reference_text() -> str:
     return "\n".join([*_section(ZONE, ""), "## What must fit together", "", *rules])
 
 
-def renewed(page: str) -> str:
-    """A manual page with the reference between its marks made anew.
-
-    Raises:
-        ValueError: the page lacks the marks.
-
-    """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError("the page lacks the marks of the reference")
-    return f"{before}{BEGIN}\n\n{reference_text()}\n\n{END}{after}"
-
-
 def _section(table: Table, path: str, title: str = "## The top of the file") -> Iterator[str]:
     yield from (title, "", _HEAD)
     inner: list[tuple[Field, Table]] = []
