@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 from tests.e2e.instance import REPOSITORY
-from tests.e2e.patience import until
+from tests.patience import until
 from tests.requirements import cgroup2_mount
 
 if TYPE_CHECKING:

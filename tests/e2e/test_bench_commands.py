@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.patience import until
+from tests.patience import until
 
 if TYPE_CHECKING:
     import subprocess

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.instance import COMMAND
-from tests.e2e.patience import until
+from tests.patience import until
 from zonectl.kernel import proc
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.conftest import instance
 from tests.e2e.host import table
-from tests.e2e.patience import until
+from tests.patience import until
 from tests.requirements import cgroup2_mount
 from zonectl.model.instance import link_name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from tests.e2e.patience import until
+from tests.patience import until
 
 if TYPE_CHECKING:
     from tests.e2e.instance import Zonectl

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.e2e.patience import until
+from tests.patience import until
 from tests.requirements import cgroup2_mount
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.patience import until
+from tests.patience import until
 from zonectl.kernel import bpf
 from zonectl.model.instance import link_name
 

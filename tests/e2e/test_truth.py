@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.patience import until
+from tests.patience import until
 from zonectl.model.instance import link_name
 
 if TYPE_CHECKING:

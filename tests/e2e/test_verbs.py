@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.patience import until
+from tests.patience import until
 
 if TYPE_CHECKING:
     from pathlib import Path

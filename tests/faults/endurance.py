@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from tests.e2e import host
 from tests.e2e.instance import Zonectl
-from tests.e2e.patience import until
 from tests.faults.witness import look
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.e2e.patience import until
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

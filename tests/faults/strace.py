@@ -9,8 +9,8 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.e2e.patience import until
 from tests.faults.calls import NAMES
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.e2e.instance import COMMAND, REPOSITORY
-from tests.e2e.patience import until
 from tests.hostile import without as harness
 from tests.hostile.arms import ExecArm
 from tests.hostile.groups.keys import HOST_NET
+from tests.patience import until
 from tests.requirements import cgroup2_mount, holds
 
 if TYPE_CHECKING:

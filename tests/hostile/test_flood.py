@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from tests.e2e.patience import until
+from tests.patience import until
 from zonectl.store.logs import INDEX_BYTES, SEGMENT_BYTES, SEGMENTS
 
 if TYPE_CHECKING:

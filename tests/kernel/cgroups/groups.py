@@ -130,16 +130,6 @@ def fork_and_sleep() -> int:
     return sleep()
 
 
-def eventually(condition: Callable[[], bool], *, timeout_s: float = 20.0) -> bool:
-    """Whether `condition` comes true in time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
-
-
 @contextmanager
 def ground(name: str, *, controllers: tuple[str, ...] = ()) -> Iterator[Ground]:
     """A group `name` below the root to work in, with `controllers`; removed with all that is in it."""

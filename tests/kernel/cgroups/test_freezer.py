@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.cgroups.groups import PAYLOAD, ZONE, Ground, apart, eventually
+from tests.kernel.cgroups.groups import PAYLOAD, ZONE, Ground, apart
+from tests.patience import eventually
 from zonectl.errors import SyscallError, TimedOut
 from zonectl.kernel import process
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.cgroups.groups import PAYLOAD, ZONE, Ground, apart, eventually, fork_and_sleep, sleep
+from tests.kernel.cgroups.groups import PAYLOAD, ZONE, Ground, apart, fork_and_sleep, sleep
+from tests.patience import eventually
 from zonectl.cgroups import events, removal, walk
 from zonectl.cgroups.steps import steps
 from zonectl.cgroups.steps.kinds import MakeGroup

@@ -19,7 +19,7 @@ from zonectl.model.instance import Instance
 from zonectl.store.paths import Paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -45,14 +45,6 @@ client._in_place = in_place
 client._zoned = zoned
 sys.exit(client.main(sys.argv[1:], site={site!r}))
 """
-
-
-def until(condition: Callable[[], object], *, timeout_s: float = 10.0) -> None:
-    """Wait until `condition` holds."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it does not come to pass"
-        time.sleep(0.01)
 
 
 def write_launcher(path: Path, version: str) -> str:

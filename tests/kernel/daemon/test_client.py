@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.kernel.daemon.rig import until
+from tests.patience import until
 from zonectl.kernel import proc
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.daemon.rig import until
+from tests.patience import until
 from zonectl.daemon.zonelog import Source, ZoneLog
 from zonectl.model.instance import Instance
 from zonectl.store import logs

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.daemon.rig import until
+from tests.patience import until
 from zonectl.daemon.pool import QUIET_S, WAITING
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.daemon.rig import until
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

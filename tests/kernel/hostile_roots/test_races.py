@@ -16,7 +16,8 @@ import pytest
 from tests.kernel.hostile_roots import zoo
 from tests.kernel.runtime import swapping
 from tests.kernel.runtime.swapping import exchanging
-from tests.kernel.runtime.world import REQUIRED, eventually
+from tests.kernel.runtime.world import REQUIRED
+from tests.patience import eventually
 from zonectl.errors import ZonectlError
 from zonectl.kernel import process
 from zonectl.namespaces import entering

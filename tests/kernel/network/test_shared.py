@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.patience import until
 from tests.kernel.network.world import (
     INSTANCE,
     OTHER_INSTANCE,
@@ -24,6 +23,7 @@ from tests.kernel.network.world import (
     run,
     settings,
 )
+from tests.patience import until
 from zonectl.errors import HostLacks
 from zonectl.kernel import proc
 from zonectl.model.config import NetworkConfig

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.runtime.world import REQUIRED, Caller, World, eventually
+from tests.kernel.runtime.world import REQUIRED, Caller, World
+from tests.patience import eventually
 from zonectl.errors import HostLacks, ProgramError, StepError, ZonectlError
 from zonectl.kernel import proc, process
 from zonectl.model.state import ZoneState

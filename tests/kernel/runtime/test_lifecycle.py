@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.runtime.world import REQUIRED, SERVICE, World, eventually, unwatched
+from tests.kernel.runtime.world import REQUIRED, SERVICE, World, unwatched
+from tests.patience import eventually
 from zonectl.errors import DaemonError, NoSuchZone, StateError, StoreError, ZonectlError, ZoneExists
 from zonectl.kernel import proc, process
 from zonectl.kernel.process import ExitStatus

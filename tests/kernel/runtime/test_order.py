@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.runtime import trace
-from tests.kernel.runtime.world import REQUIRED, World, eventually
+from tests.kernel.runtime.world import REQUIRED, World
+from tests.patience import eventually
 from zonectl.errors import ZonectlError
 from zonectl.kernel import proc
 from zonectl.model.instance import zone_cgroup

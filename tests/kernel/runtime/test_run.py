@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.runtime.world import REQUIRED, Caller, World, eventually, ruleset_names, unwatched
+from tests.kernel.runtime.world import REQUIRED, Caller, World, ruleset_names, unwatched
+from tests.patience import eventually
 from zonectl.errors import ProgramError, StepError, SyscallError, ZonectlError
 from zonectl.kernel import proc, process
 from zonectl.kernel.process import ExitStatus

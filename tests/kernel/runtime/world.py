@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.patience import eventually
 from zonectl import config
 from zonectl.kernel import host, proc, process
 from zonectl.model.instance import Instance, zone_cgroup
@@ -361,16 +362,6 @@ def _files(folder: str) -> frozenset[str]:
 def ruleset_names() -> str:
     """The tables of nft(8)."""
     return subprocess.run(["nft", "list", "tables"], check=True, capture_output=True, text=True).stdout
-
-
-def eventually(condition: Callable[[], bool], *, timeout_s: float = 10.0) -> bool:
-    """Whether `condition` comes true in time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 def unwatched(world: World) -> Context:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.runtime.world import REQUIRED, World, eventually, make_root
+from tests.kernel.runtime.world import REQUIRED, World, make_root
+from tests.patience import eventually
 from zonectl.kernel import process
 from zonectl.kernel.ranking import join_session_keyring
 from zonectl.model.capabilities import DEFAULT, mask

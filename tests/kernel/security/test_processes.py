@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.runtime.world import REQUIRED, Result, World, eventually
+from tests.kernel.runtime.world import REQUIRED, Result, World
+from tests.patience import eventually
 from zonectl.errors import HostLacks, ProgramError
 from zonectl.kernel import proc, process
 from zonectl.model.limits import DEFAULTS, NAMES, UNLIMITED, Limit

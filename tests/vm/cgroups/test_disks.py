@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.cgroups.groups import ZONE, Ground, eventually
+from tests.kernel.cgroups.groups import ZONE, Ground
+from tests.patience import eventually
 from tests.vm.cgroups.zone import DISK, MIB, OTHER, SCRATCH
 from zonectl.errors import HostLacks
 from zonectl.kernel import host

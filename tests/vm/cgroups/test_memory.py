@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.cgroups.groups import ZONE, Ground, eventually, sleep
+from tests.kernel.cgroups.groups import ZONE, Ground, sleep
+from tests.patience import eventually
 from tests.vm.cgroups.zone import MIB, OTHER, SCRATCH
 from zonectl.cgroups.steps.kinds import MakeGroup
 from zonectl.model.config import ResourcesConfig

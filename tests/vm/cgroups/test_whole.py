@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.cgroups import tracing
-from tests.kernel.cgroups.groups import PAYLOAD, ZONE, Ground, eventually, sleep
+from tests.kernel.cgroups.groups import PAYLOAD, ZONE, Ground, sleep
+from tests.patience import eventually
 from tests.vm.cgroups.zone import DISK, EVERYTHING, MIB, OTHER, OWNER, spin, usage
 from zonectl.cgroups.steps import changes, steps
 from zonectl.cgroups.steps.kinds import EnableControllers

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.instance import Zonectl
-from tests.e2e.patience import until
 from tests.hostile.report import LOGGED
 from tests.hostile.scene import Scene
 from tests.hostile.table import LANE_PROBES
 from tests.hostile.trial import try_probe
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
