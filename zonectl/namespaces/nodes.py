@@ -12,8 +12,6 @@ from zonectl.namespaces.steps.mounts import NODES
 from zonectl.namespaces.steps.nodes import FILESYSTEM, MakeNodes, Node, PlaceNodes
 from zonectl.namespaces.trees import new_filesystem
 
-_TO_DESCRIPTOR = mount.MOVE_MOUNT_F_EMPTY_PATH | mount.MOVE_MOUNT_T_EMPTY_PATH
-
 
 def make(step: MakeNodes) -> int:
     """A descriptor of the detached file system that holds the nodes of `step`; the caller owns it.
@@ -56,11 +54,11 @@ def place(step: PlaceNodes, tree: int, root: int) -> None:
 
     """
     os.mkdir(NODES, 0o700)
-    mount.move_mount(tree, "", mount.AT_FDCWD, NODES, mount.MOVE_MOUNT_F_EMPTY_PATH)
+    mount.move_mount(tree, to_path=NODES)
     for number, target in enumerate(step.targets):
         with ExitStack() as held:
             place = path.make_file_in_root(root, target, 0o600, owner=None)
             held.callback(os.close, place)
             node = mount.open_tree(tree, str(number), mount.OPEN_TREE_CLONE)
             held.callback(os.close, node)
-            mount.move_mount(node, "", place, "", _TO_DESCRIPTOR)
+            mount.move_mount(node, to_fd=place)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _RESOLVE = path.RESOLVE_BENEATH | path.RESOLVE_NO_SYMLINKS
 _ABSENT = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR})
-_TO_DESCRIPTOR = mount.MOVE_MOUNT_F_EMPTY_PATH | mount.MOVE_MOUNT_T_EMPTY_PATH
 
 
 def apply(step: ProtectRoot, root: int) -> None:
@@ -53,7 +52,7 @@ def _bind(root: int, folder: str, *, readonly: bool) -> None:
         held.callback(os.close, tree)
         if readonly:
             mount.mount_setattr(tree, "", attr_set=mount.MOUNT_ATTR_RDONLY)
-        mount.move_mount(tree, "", place, "", _TO_DESCRIPTOR)
+        mount.move_mount(tree, to_fd=place)
 
 
 def _open(root: int, folder: str) -> int | None:

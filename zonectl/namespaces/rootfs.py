@@ -1,21 +1,19 @@
 """Putting the zone's root together, by init inside its own mount namespace.
 
-Nothing here follows a path of the zone: each is resolved below the root by openat2 (RESOLVE_IN_ROOT, no magic links)
-to a descriptor, once, and that descriptor is mounted on.
+Nothing here follows a path of the zone: `places` resolves each to a descriptor, once, and that is mounted on.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
-from zonectl.errors import SyscallError, ZonectlError
+from zonectl.errors import ZonectlError
 from zonectl.kernel import mount, path
 from zonectl.model.devices import NODES
-from zonectl.namespaces import masks, nodes, profiles
+from zonectl.namespaces import masks, nodes, places, profiles
 from zonectl.namespaces.scaffold import Scaffold
 from zonectl.namespaces.steps.contents import MakeDevices, MountFilesystem, PlaceFiles
 from zonectl.namespaces.steps.masks import KERNEL_MOUNTS, MaskPaths
@@ -38,7 +36,7 @@ from zonectl.namespaces.steps.scaffold import EnterScaffold, LockMounts
 from zonectl.namespaces.trees import new_filesystem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 RootStep: TypeAlias = (
     EnterScaffold
@@ -60,8 +58,6 @@ RootStep: TypeAlias = (
     | LockMounts
 )
 
-_TO_DESCRIPTOR = mount.MOVE_MOUNT_F_EMPTY_PATH | mount.MOVE_MOUNT_T_EMPTY_PATH
-_KERNELS_PLACES = frozenset({"dev", "proc", "sys"})
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -105,7 +101,7 @@ class Assembly:
             case PlaceStaged():
                 self._place_staged(step)
             case UseTree():
-                _move(self._trees[step.slot], "root")
+                mount.move_mount(self._trees[step.slot], to_path="root")
             case MountFilesystem():
                 self._mount_filesystem(step)
             case MakeDevices():
@@ -144,31 +140,31 @@ class Assembly:
         os.chdir(STAGING)
         for slot in step.slots:
             os.mkdir(str(slot), 0o700)
-            _move(self._trees[slot], str(slot))
+            mount.move_mount(self._trees[slot], to_path=str(slot))
         for name in step.names:
             os.mkdir(name, 0o700)
 
     def _place_staged(self, step: PlaceStaged) -> None:
         with ExitStack() as held:
-            target = held.enter_context(_opened(self._folder(step.target)))
+            target = held.enter_context(_opened(places.folder(self._root_fd(), step.target)))
             source = held.enter_context(_opened(os.open(step.name, os.O_PATH | os.O_CLOEXEC)))
-            mount.move_mount(source, "", target, "", _TO_DESCRIPTOR)
+            mount.move_mount(source, to_fd=target)
 
     def _mount_filesystem(self, step: MountFilesystem) -> None:
         with ExitStack() as held:
-            target = held.enter_context(_opened(self._folder(step.target)))
+            target = held.enter_context(_opened(places.folder(self._root_fd(), step.target)))
             made = _new_filesystem(step)
             if step.target in KERNEL_MOUNTS:
                 self._kernel[step.target] = made
             else:
                 held.callback(os.close, made)
-            mount.move_mount(made, "", target, "", _TO_DESCRIPTOR)
+            mount.move_mount(made, to_fd=target)
 
     def _make_devices(self, step: MakeDevices) -> None:
         with ExitStack() as held:
-            target = held.enter_context(_opened(self._folder("/dev")))
+            target = held.enter_context(_opened(places.folder(self._root_fd(), "/dev")))
             dev = held.enter_context(_opened(_new_filesystem(step.filesystem)))
-            mount.move_mount(dev, "", target, "", _TO_DESCRIPTOR)
+            mount.move_mount(dev, to_fd=target)
             for name in step.folders:
                 os.mkdir(name, 0o755, dir_fd=dev)
             for name, to in step.links:
@@ -178,11 +174,10 @@ class Assembly:
 
     def _place_tree(self, step: PlaceTree) -> None:
         tree = self._trees[step.slot]
-        folder = stat.S_ISDIR(os.fstat(tree).st_mode)
+        find = places.folder if stat.S_ISDIR(os.fstat(tree).st_mode) else places.file
         with ExitStack() as held:
-            place = self._folder(step.target) if folder else self._file(step.target)
-            target = held.enter_context(_opened(place))
-            mount.move_mount(tree, "", target, "", _TO_DESCRIPTOR)
+            target = held.enter_context(_opened(find(self._root_fd(), step.target)))
+            mount.move_mount(tree, to_fd=target)
         if step.target in KERNEL_MOUNTS:
             self._kernel[step.target] = os.dup(tree)
 
@@ -193,7 +188,7 @@ class Assembly:
                 if self._is_folder(kind):
                     os.close(path.make_dirs_in_root(root, point, 0o755, owner=None))
                     continue
-                with _dangling_left_alone():
+                with places.dangling_left_alone():
                     os.close(path.make_file_in_root(root, point, 0o644, owner=None))
 
     def _is_folder(self, kind: str | int) -> bool:
@@ -203,7 +198,7 @@ class Assembly:
 
     def _place_files(self, step: PlaceFiles) -> None:
         with _opened(_new_filesystem(step.filesystem)) as folder:
-            _move(folder, FILES)
+            mount.move_mount(folder, to_path=FILES)
             for target, text in step.files:
                 name = os.path.basename(target)
                 with _opened(os.open(name, _NEW_FILE, 0o644, dir_fd=folder)) as made:
@@ -213,10 +208,10 @@ class Assembly:
 
     def _bind_file(self, folder: int, name: str, target: str) -> None:
         with ExitStack() as held:
-            held.enter_context(_dangling_left_alone())
-            place = held.enter_context(_opened(self._file(target)))
+            held.enter_context(places.dangling_left_alone())
+            place = held.enter_context(_opened(places.file(self._root_fd(), target)))
             source = held.enter_context(_opened(mount.open_tree(folder, name, mount.OPEN_TREE_CLONE)))
-            mount.move_mount(source, "", place, "", _TO_DESCRIPTOR)
+            mount.move_mount(source, to_fd=place)
 
     def _switch(self, step: SwitchRoot) -> None:
         os.fchdir(self._root_fd())
@@ -236,47 +231,6 @@ class Assembly:
         self._scaffold.leave()
         self._scaffold = None
 
-    def _folder(self, target: str) -> int:
-        root = self._root_fd()
-        if target.split("/")[1] in _KERNELS_PLACES:
-            return _plain_folder(root, target)
-        folder = path.make_dirs_in_root(root, target, 0o755, owner=None)
-        if os.path.samestat(os.fstat(folder), os.fstat(root)):
-            os.close(folder)
-            msg = f"{target} of the root leads to the root itself"
-            raise ZonectlError(msg)
-        return folder
-
-    def _file(self, target: str) -> int:
-        return path.make_file_in_root(self._root_fd(), target, 0o644, owner=None)
-
-
-def _plain_folder(root: int, target: str) -> int:
-    """Where a file system of the kernel's goes: a link would have it cover another one, or show up elsewhere."""
-    flags, resolve = os.O_PATH | os.O_DIRECTORY, path.RESOLVE_IN_ROOT | path.RESOLVE_NO_SYMLINKS
-    try:
-        try:
-            return path.openat2(root, target, flags, resolve=resolve)
-        except SyscallError as error:
-            if error.errno != errno.ENOENT:
-                raise
-        os.close(path.make_dirs_in_root(root, target, 0o755, owner=None))
-        return path.openat2(root, target, flags, resolve=resolve)
-    except SyscallError as error:
-        if error.errno == errno.ELOOP:
-            raise ZonectlError(f"{target} of the root leads through a link") from error
-        raise
-
-
-@contextmanager
-def _dangling_left_alone() -> Iterator[None]:
-    """Pass over a dangling link (to a resolver's file, say): the root brings its own."""
-    try:
-        yield
-    except SyscallError as error:
-        if error.call in {"open_tree", "move_mount"} or error.errno not in {errno.ENOENT, errno.ELOOP}:
-            raise
-
 
 def _opened(descriptor: int) -> _Descriptor:
     return _Descriptor(descriptor)
@@ -295,10 +249,6 @@ class _Descriptor:
         os.close(self._number)
 
 
-def _move(tree: int, to: str) -> None:
-    mount.move_mount(tree, "", mount.AT_FDCWD, to, mount.MOVE_MOUNT_F_EMPTY_PATH)
-
-
 def _new_filesystem(step: MountFilesystem) -> int:
     return new_filesystem(step.fstype, step.options, step.attributes)
 
@@ -310,4 +260,4 @@ def _bind_node(dev: int, name: str) -> None:
         if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(*NODES[name]):
             msg = f"/dev/{name} of the host is another device"
             raise ZonectlError(msg)
-        mount.move_mount(source, "", place, "", _TO_DESCRIPTOR)
+        mount.move_mount(source, to_fd=place)
