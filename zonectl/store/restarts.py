@@ -47,8 +47,15 @@ def save(paths: Paths, name: str, note: Note) -> None:
         StoreError: it cannot be written.
 
     """
-    if os.path.isdir(paths.run_zone_dir(name)):
+    folder = paths.run_zone_dir(name)
+    if not os.path.isdir(folder):
+        return
+    try:
         documents.write_volatile(path(paths, name), {"schema_version": SCHEMA_VERSION, **asdict(note)})
+    except StoreError:
+        if os.path.isdir(folder):
+            raise
+        # A delete has removed it meanwhile, and waits for nobody who only takes notes.
 
 
 def load(paths: Paths, name: str) -> Note | None:
