@@ -57,7 +57,7 @@ def test_host_and_neighbour_are_unharmed(scene: Scene) -> None:
 def begin(scene: Scene) -> None:
     """A default zone of the host's own programs: stress-ng and its libraries are among them.
 
-    But for its processes: the stressor of unshare makes as many as there are numbers for, which a zone without a limit may.
+    But for a limit of processes: without one, the stressor of unshare makes as many as there are numbers for.
     """
     limits = '[limits]\nnproc = "4096"\n'
     text = f'name = "{ZONE}"\ncommand = ["/bin/sleep", "1000000"]\n[root]\nhost = true\n{limits}'
