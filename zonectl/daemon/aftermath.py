@@ -20,10 +20,17 @@ _BUSY_ATTEMPTS = 30
 _START_FAILED = ExitStatus(status=1)
 
 
-def finish(setting: Setting, name: str, ended: ExitStatus, *, ran_s: float) -> int:
-    """Settle the zone, whose init has ended, and have it started again if its policy says so."""
-    _settle(setting, name, ended)
-    _reschedule(setting, name, ended, ran_s=ran_s)
+def finish(setting: Setting, name: str, ended: ExitStatus, *, started_s: float) -> int:
+    """Settle the zone, whose run from `started_s` on has ended, and have it started again if its policy says so.
+
+    A user may have started it again meanwhile: then there is another run, and nothing to do about this one.
+    """
+    ran_s = time.monotonic() - started_s
+    if not _settle(setting, name, ended):
+        return 0
+    note = restarts.load(setting.paths, name)
+    if note is not None and note.due_s is None and note.started_s == started_s:
+        _reschedule(setting, name, ended, failures=note.failures, ran_s=ran_s)
     return 0
 
 
@@ -41,7 +48,7 @@ def start_again(setting: Setting, name: str) -> int:
         return 0
     except ZonectlError as error:
         setting.complain(f"{name}: not started again: {error}")
-        _reschedule(setting, name, _START_FAILED, ran_s=0)
+        _reschedule(setting, name, _START_FAILED, failures=note.failures, ran_s=0)
     return 0
 
 
@@ -60,6 +67,7 @@ def adopt(setting: Setting) -> int:
             pid=survivor.pid,
             pidfd=survivor.pidfd,
             started_s=started_s,
+            is_parent=False,
         )
     for name in restarts.names(setting.paths):
         if name not in alive:
@@ -74,27 +82,26 @@ def _catch_up(setting: Setting, name: str) -> None:
     elif note.due_s is not None:
         setting.channel.start_again(name, delay_s=max(0.0, note.due_s - time.monotonic()))
     else:
-        finish(setting, name, ExitStatus(), ran_s=time.monotonic() - note.started_s)
+        finish(setting, name, ExitStatus(), started_s=note.started_s)
 
 
-def _settle(setting: Setting, name: str, ended: ExitStatus) -> None:
+def _settle(setting: Setting, name: str, ended: ExitStatus) -> bool:
+    """Whether the zone is over, as far as anybody knows: False when it runs (again)."""
     for _attempt in range(_BUSY_ATTEMPTS):
         try:
-            setting.jobs.finish(name, ended)
+            return setting.jobs.finish(name, ended)
         except Busy:  # a stop, most likely, that waits for this very end
             continue
         except ZonectlError as error:
             setting.complain(f"{name}: not settled: {error}")
-        return
+            return True
     setting.complain(f"{name}: not settled: another command has held it all the time")
+    return True
 
 
-def _reschedule(setting: Setting, name: str, ended: ExitStatus, *, ran_s: float) -> None:
-    note = restarts.load(setting.paths, name)
-    if note is None:
-        return
+def _reschedule(setting: Setting, name: str, ended: ExitStatus, *, failures: int, ran_s: float) -> None:
     by_user = setting.jobs.stopped_by_user(name)
-    decision = decide(_policy(setting, name), ended, by_user=by_user, ran_s=ran_s, failures=note.failures)
+    decision = decide(_policy(setting, name), ended, by_user=by_user, ran_s=ran_s, failures=failures)
     if decision is None:
         restarts.remove(setting.paths, name)
         return

@@ -33,11 +33,14 @@ _OK = b"ok"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopt:
-    """Watch the running init `pid`; `fifos` are those of its output and error, or none. Whoever takes it owns them."""
+    """Watch the running init `pid`; `fifos` are those of its output and error, or none. Whoever takes it owns them.
+
+    `parent` is the worker whose child it is until that exits; 0 where it is none's.
+    """
 
     zone: str
     pid: int
-    sender: int
+    parent: int
     started_s: float
     pidfd: int
     fifos: tuple[int, ...]
@@ -78,14 +81,17 @@ class Channel:
         """The descriptor that a child must keep."""
         return self._sock.fileno()
 
-    def adopt(self, zone: str, *, pid: int, started_s: float, descriptors: Sequence[int]) -> None:
-        """Hand over the running init `pid`: its pidfd, and its FIFOs.
+    def adopt(
+        self, zone: str, *, pid: int, started_s: float, descriptors: Sequence[int], is_parent: bool = True
+    ) -> None:
+        """Hand over the running init `pid`, a child of the caller if `is_parent`: its pidfd, and its FIFOs.
 
         Raises:
             DaemonError: zoned does not take it.
 
         """
-        self._tell({"kind": "adopt", "zone": zone, "pid": pid, "started_s": started_s}, descriptors)
+        message = {"kind": "adopt", "zone": zone, "pid": pid, "started_s": started_s, "is_parent": is_parent}
+        self._tell(message, descriptors)
 
     def start_again(self, zone: str, *, delay_s: float) -> None:
         """Have the zone started after `delay_s`.
@@ -160,7 +166,16 @@ class ZonedWarden:
         hand_over(self._channel, self._paths, zone, pid=pid, pidfd=pidfd, started_s=started_s)
 
 
-def hand_over(channel: Channel, paths: Paths, zone: str, *, pid: int, pidfd: int, started_s: float) -> None:
+def hand_over(
+    channel: Channel,
+    paths: Paths,
+    zone: str,
+    *,
+    pid: int,
+    pidfd: int,
+    started_s: float,
+    is_parent: bool = True,
+) -> None:
     """Give zoned a running init and the FIFOs that stand in its volatile folder.
 
     Raises:
@@ -169,7 +184,8 @@ def hand_over(channel: Channel, paths: Paths, zone: str, *, pid: int, pidfd: int
     """
     fifos = open_fifos(paths.run_zone_dir(zone))
     try:
-        channel.adopt(zone, pid=pid, started_s=started_s, descriptors=(pidfd, *fifos))
+        descriptors = (pidfd, *fifos)
+        channel.adopt(zone, pid=pid, started_s=started_s, descriptors=descriptors, is_parent=is_parent)
     finally:
         for fd in fifos:
             os.close(fd)
@@ -239,7 +255,7 @@ def _message(fields: dict[str, object], descriptors: Sequence[int]) -> Message:
             return Adopt(
                 zone=str(fields["zone"]),
                 pid=_integer(fields["pid"]),
-                sender=_integer(fields["sender"]),
+                parent=_integer(fields["sender"]) if fields["is_parent"] else 0,
                 started_s=_number(fields["started_s"]),
                 pidfd=pidfd,
                 fifos=tuple(fifos),

@@ -67,8 +67,8 @@ class Jobs(Protocol):
     def start(self, name: str, *, warden: Warden) -> None:
         """Start a zone again."""
 
-    def finish(self, name: str, ended: ExitStatus) -> None:
-        """Note how the zone ended, and undo what was done to the host for it; idempotent."""
+    def finish(self, name: str, ended: ExitStatus) -> bool:
+        """Note how the zone ended, and undo what was done to the host for it; idempotent. False when it runs."""
 
     def policy(self, name: str) -> Restart:
         """When the zone is to be started again."""
@@ -125,9 +125,9 @@ class RuntimeJobs:
         """Start a zone again."""
         start.start(self._context(warden), name)
 
-    def finish(self, name: str, ended: ExitStatus) -> None:
-        """Note how the zone ended, and undo what was done to the host for it; idempotent."""
-        settle.finish(self._context(), name, ended)
+    def finish(self, name: str, ended: ExitStatus) -> bool:
+        """Note how the zone ended, and undo what was done to the host for it; idempotent. False when it runs."""
+        return settle.finish(self._context(), name, ended)
 
     def policy(self, name: str) -> Restart:
         """When the zone is to be started again."""

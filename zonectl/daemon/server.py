@@ -176,8 +176,7 @@ class Server:
             self._fork(lambda: aftermath.start_again(self._setting, zone))
 
     def _zone_ended(self, run: Watched, status: ExitStatus) -> None:
-        ran_s = time.monotonic() - run.started_s
-        self._fork(lambda: aftermath.finish(self._setting, run.zone, status, ran_s=ran_s))
+        self._fork(lambda: aftermath.finish(self._setting, run.zone, status, started_s=run.started_s))
 
     def _caught(self, signum: int) -> None:
         if signum == signal.SIGTERM:

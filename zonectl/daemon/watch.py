@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Watched:
-    """One run of a zone. `key` is its number; `sender` the worker that handed it over, its parent until that exits."""
+    """One run of a zone. `key` is its number; `parent` the worker whose child it is until that exits, 0 for none."""
 
     key: int
     zone: str
     pid: int
-    sender: int
+    parent: int
     pidfd: int
     fifos: tuple[int, ...]
     started_s: float
@@ -60,19 +60,19 @@ class Watch:
         return sum(run.over for run in self._runs.values())
 
     def add(self, message: Adopt) -> None:
-        """Watch a run; one that is watched already is not taken twice."""
-        if any(
-            run.zone == message.zone and run.pid == message.pid and not run.over
-            for run in self._runs.values()
-        ):
-            _close((message.pidfd, *message.fifos))
-            return
+        """Watch a run; one that is watched already is not taken twice, but its parent knows best when it began."""
+        for run in self._runs.values():
+            if run.zone == message.zone and run.pid == message.pid and not run.over:
+                _close((message.pidfd, *message.fifos))
+                if message.parent:
+                    run.parent, run.started_s = message.parent, message.started_s
+                return
         self._last_key += 1
         run = Watched(
             key=self._last_key,
             zone=message.zone,
             pid=message.pid,
-            sender=message.sender,
+            parent=message.parent,
             pidfd=message.pidfd,
             fifos=message.fifos,
             started_s=message.started_s,
@@ -90,11 +90,11 @@ class Watch:
                 return True
         return False
 
-    def parent_ended(self, sender: int) -> None:
+    def parent_ended(self, parent: int) -> None:
         """A worker has exited: what it has handed over is ours now, or somebody else's for good."""
         for run in list(self._runs.values()):
-            if run.sender == sender and not run.over:
-                run.sender = 0
+            if run.parent == parent and not run.over:
+                run.parent = 0
                 self._loop.watch(run.pidfd, select.POLLIN, lambda run=run: self._exited(run))  # type: ignore[misc]
 
     def connect(self, link: LoggerLink) -> None:
@@ -131,7 +131,7 @@ class Watch:
     def _not_ours(self, run: Watched) -> None:
         """It has ended and is not our child: not yet, while the worker lives that made it, or never."""
         self._loop.forget(run.pidfd, select.POLLIN)
-        if not run.sender or not os.path.exists(f"/proc/{run.sender}"):
+        if not run.parent or not os.path.exists(f"/proc/{run.parent}"):
             self._end(run, process.wait_pidfd(run.pidfd) or ExitStatus())
 
     def _end(self, run: Watched, status: ExitStatus) -> None:

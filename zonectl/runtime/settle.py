@@ -44,8 +44,10 @@ class Survivor:
     pidfd: int
 
 
-def finish(context: Context, name: str, exit_status: ExitStatus) -> None:
+def finish(context: Context, name: str, exit_status: ExitStatus) -> bool:
     """Settle the zone `name` after its init has ended with `exit_status`, which may be unknown; twice is fine.
+
+    False, and nothing is done, when it runs: somebody has started it again.
 
     Raises:
         Busy: another command works on the zone.
@@ -54,8 +56,10 @@ def finish(context: Context, name: str, exit_status: ExitStatus) -> None:
     """
     with suppress(NoSuchZone), zones.locked(context, name, "settle"):
         record = records.load_record(context.paths, name)
-        if alive(context, name) is None:
-            settle(context, record, exit_status)
+        if alive(context, name) is not None:
+            return False
+        settle(context, record, exit_status)
+    return True
 
 
 def settle(context: Context, record: ZoneRecord, exit_status: ExitStatus = UNKNOWN) -> None:

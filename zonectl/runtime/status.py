@@ -96,15 +96,18 @@ def open_init(live: LiveNote) -> int | None:
 
 
 def _status(context: Context, found: ZoneRecord | Damaged) -> ZoneStatus:
-    last = records.load_last(context.paths, found.name)
     if isinstance(found, Damaged):
+        last = records.load_last(context.paths, found.name)
         return damaged_status(context, found.name, found.reason, last=last)
     try:
         live = alive(context, found.name)
     except StoreError as error:  # what runs of it is in its group, whoever its init is
+        last = records.load_last(context.paths, found.name)
         reason, state = error.message, ZoneState.INCOMPLETE
         return ZoneStatus(name=found.name, state=state, record=found, live=None, last=last, damaged=reason)
     state = _state(context, found, live)
+    # Read after the note of its init, which is removed after this is written: no end goes unseen between the two.
+    last = records.load_last(context.paths, found.name)
     return ZoneStatus(name=found.name, state=state, record=found, live=live, last=last)
 
 

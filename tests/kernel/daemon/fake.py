@@ -13,15 +13,17 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.patience import until
 from zonectl.cli.local import LocalFrontend
 from zonectl.errors import ZonectlError
 from zonectl.kernel import proc, process
 from zonectl.model.config import Restart
 from zonectl.model.names import ZoneName
 from zonectl.model.record import LastExit, LiveNote
-from zonectl.store import logs, records
+from zonectl.store import logs, records, restarts
 from zonectl.store.paths import Paths
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ class Survivor:
     name: str
     pid: int
     pidfd: int
+
+
+def _is_alive(live: LiveNote) -> bool:
+    return proc.start_ticks(live.pid) == live.start_ticks and proc.process_state(live.pid) not in {"Z", "X"}
 
 
 def _deliver(pidfd: int, signum: int) -> None:
@@ -178,14 +184,19 @@ class FakeJobs:
         with open(f"{self._paths.run_zone_dir(name)}/command", encoding="utf-8") as file:
             self._start([name, *json.load(file)], warden)
 
-    def finish(self, name: str, ended: ExitStatus) -> None:
+    def finish(self, name: str, ended: ExitStatus) -> bool:
         folder = self._paths.run_zone_dir(name)
+        live = records.load_live(self._paths, name)
+        if live and _is_alive(live):
+            Path(folder, "still running").touch()
+            return False
         with open(f"{folder}/finished", "a", encoding="utf-8") as file:
             file.write(f"{ended.status} {ended.signal}\n")
         by_user = os.path.exists(self._paths.stop_request(name))
         last = LastExit(ended_at=time.time(), status=ended.status, signal=ended.signal, by_user=by_user)
         records.save_last(self._paths, name, last)
         records.remove_live(self._paths, name)
+        return True
 
     def leave(self) -> None:
         with open(f"{self._paths.root}/left", "w", encoding="utf-8"):
@@ -209,12 +220,11 @@ class FakeJobs:
         found = []
         for name in os.listdir(self._paths.run_zones_dir):
             live = records.load_live(self._paths, name)
-            if (
-                live
-                and proc.start_ticks(live.pid) == live.start_ticks
-                and proc.process_state(live.pid) != "Z"
-            ):
+            if live and _is_alive(live):
                 found.append(Survivor(name, live.pid, os.pidfd_open(live.pid)))
+        with suppress(FileNotFoundError):
+            awaited = Path(self._paths.root, "awaited by adopt").read_text(encoding="utf-8")
+            until(lambda: restarts.load(self._paths, awaited))
         return found
 
     def _command(self, words: list[str], frontend: Frontend, warden: Warden | None) -> int:  # noqa: C901, PLR0912

@@ -156,6 +156,21 @@ def test_a_users_stop_is_the_end(rig: Rig) -> None:
     assert restarts.load(rig.paths, "web") is None
 
 
+def test_a_start_while_a_new_zoned_looks_for_what_runs_is_no_end(rig: Rig) -> None:
+    _policy(rig, "web", "always")
+    Path(rig.paths.root, "awaited by adopt").write_text("web")
+    assert rig.run("start", "web", "sleep", "100").returncode == 0
+    until(_run_dir(rig, "web").joinpath("still running").exists)
+    until(lambda: _parent(_init(rig, "web")) == rig.zoned())
+    time.sleep(0.4)
+    note = restarts.load(rig.paths, "web")
+    assert note is not None
+    assert (note.failures, note.due_s) == (0, None)
+    assert not _finished(rig, "web")
+    assert rig.run("stop", "web").returncode == 0
+    until(lambda: _finished(rig, "web"))
+
+
 @pytest.mark.fault("zoned is killed with a restart pending", "the next zoned starts the zone")
 def test_a_pending_start_outlives_a_killed_zoned(rig: Rig) -> None:
     _policy(rig, "web", "always")

@@ -30,7 +30,7 @@ zonectl wait --timeout 5min build
 _SETTLED_S = 5.0
 """How long zoned is given to write down what it has seen."""
 
-_PAUSE_S = 0.02
+_PAUSE_S = 0.01
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -64,7 +64,22 @@ def run(options: Namespace, setting: Setting) -> int:
         os.close(pidfd)
     if ended is None:
         raise TimedOut("it has not ended", after_s=options.timeout, zone=options.zone)
-    return (_noted(setting.paths, options.zone, live) if ended.unknown else ended).code
+    if ended.unknown:
+        return _noted(setting.paths, options.zone, live).code
+    _let_settle(setting.paths, options.zone, live)
+    return ended.code
+
+
+def _let_settle(paths: Paths, zone: str, live: LiveNote) -> None:
+    """Give zoned, if there is one, the time to write down what this process knows: `show` is to tell the same."""
+    from zonectl.store import records
+    from zonectl.store.locks import is_held
+
+    deadline = time.monotonic() + _SETTLED_S
+    while is_held(paths.daemon_lock) and records.load_live(paths, zone) == live:
+        if time.monotonic() > deadline:
+            return
+        time.sleep(_PAUSE_S)
 
 
 def _noted(paths: Paths, zone: str, live: LiveNote) -> ExitStatus:
