@@ -119,8 +119,9 @@ def test_restart_policies(z: Zonectl, policy: str) -> None:
 def test_success_is_no_failure(z: Zonectl) -> None:
     z.define("once", "echo x >>/starts; exit 0", more='restart = "on-failure"\n')
     z("start", "once")
-    until(lambda: z.state("once") == "installed")
+    z("wait", "once")
     time.sleep(0.5)
+    assert z.state("once") == "installed"
     assert (z.root / "zones/once/upper/starts").read_text() == "x\n"
     assert z.list()["once"]["last_exit"] == "status 0"
 

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from zonectl.daemon.protocol import Frame, Hello
     from zonectl.kernel.process import ExitStatus
 
+_KICK_S = 1.0
+"""How long a signal may go unnoticed that came just before a system call which waits; PEP 475 says why it can."""
+
 _INTERRUPTING = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT))
+
+
+def nothing(_signum: int, _frame: object) -> None:
+    """Handle a signal that is for nobody: one that comes late, or that is only to interrupt a system call."""
 
 
 class Caller:
@@ -30,7 +37,8 @@ class Caller:
 
     While a verb runs, the kernel tells of the client's signals by SIGIO (F_SETOWN, fcntl(2)), so that one thread is
     enough: INT, TERM, HUP and QUIT become a KeyboardInterrupt, as Ctrl-C does in a command of one's own.
-    `interrupted` is the signal that did.
+    `interrupted` is the signal that did. One that arrives after the interpreter has looked for signals and before it
+    waits in the kernel interrupts nothing, so a timer kicks the interpreter now and then.
     """
 
     def __init__(self, sock: socket.socket, verb: str) -> None:
@@ -43,6 +51,9 @@ class Caller:
     def listen(self) -> None:
         """Let the client's signals interrupt from now on."""
         signal.signal(signal.SIGIO, self._on_sigio)
+        signal.signal(signal.SIGALRM, nothing)
+        # Sleeping and polling end by it all the same; what changes something is never broken off (signal(7)).
+        signal.siginterrupt(signal.SIGALRM, False)  # noqa: FBT003 - positional in signal
         fcntl.fcntl(self._sock, fcntl.F_SETOWN, os.getpid())
         self._asynchronous(on=True)
 
@@ -88,6 +99,7 @@ class Caller:
         self._listening = on
         flags = fcntl.fcntl(self._sock, fcntl.F_GETFL)
         fcntl.fcntl(self._sock, fcntl.F_SETFL, flags | os.O_ASYNC if on else flags & ~os.O_ASYNC)
+        signal.setitimer(signal.ITIMER_REAL, _KICK_S if on else 0, _KICK_S)
         if on:
             # What has come while it was off raised no SIGIO.
             self._hear()

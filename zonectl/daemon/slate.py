@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from zonectl.daemon import setup
+from zonectl.daemon.caller import nothing
 from zonectl.kernel import condition
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ MOST_COMMANDS = 500
 COLLECT_AFTER = 100_000
 """New objects, more than a start makes: nobody waits for a collection there. What is left, `wipe` collects."""
 
+_CALLERS = (signal.SIGIO, signal.SIGALRM)
+"""The signals whose handlers belong to whoever is served (`zonectl.daemon.caller`)."""
+
 MOST_GROWTH_BYTES = 8 << 20
 
 
@@ -34,7 +38,8 @@ class Slate:
 
     def __init__(self, setting: Setting, *, without: int) -> None:
         self._setting = setting
-        signal.signal(signal.SIGIO, _nothing)
+        for signum in _CALLERS:
+            signal.signal(signum, nothing)
         self._names = (sys.argv, sys.stdin, sys.stdout, sys.stderr)
         self._environment = dict(os.environ)
         self._commands = 0
@@ -76,9 +81,6 @@ class Slate:
         os.environ.update(self._environment)
         time.tzset()
         setup.raise_files_limit()
-        signal.signal(signal.SIGIO, _nothing)
+        for signum in _CALLERS:
+            signal.signal(signum, nothing)
         gc.collect()
-
-
-def _nothing(_signum: int, _frame: object) -> None:
-    """A signal that comes late is for nobody."""

@@ -121,6 +121,14 @@ def test_a_worker_whose_client_was_killed_serves_no_other(rig: Rig, worker: int)
     until(lambda: _gone(worker))
 
 
+def test_a_clients_end_that_came_just_before_a_wait_ends_it(rig: Rig, worker: int) -> None:
+    client = rig.popen("wait", "unheard")
+    until(lambda: "nanosleep" in Path(f"/proc/{worker}/wchan").read_text())
+    client.kill()
+    client.wait()
+    until(lambda: _gone(worker), timeout_s=20)
+
+
 def test_programs_run_one_after_the_other_have_the_same_surroundings(rig: Rig, worker: int) -> None:
     script = "ls /proc/self/fd; ulimit -a; grep -E '^(Sig[BIC]|Umask|Uid|Gid|Groups|Cap)' /proc/self/status"
     first = rig.run("exec", "sh", "-c", script).stdout

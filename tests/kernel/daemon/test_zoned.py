@@ -158,7 +158,7 @@ def test_a_users_stop_is_the_end(rig: Rig) -> None:
 
 def test_a_start_while_a_new_zoned_looks_for_what_runs_is_no_end(rig: Rig) -> None:
     _policy(rig, "web", "always")
-    Path(rig.paths.root, "awaited by adopt").write_text("web")
+    Path(rig.paths.root, "found nothing before").write_text("web")
     assert rig.run("start", "web", "sleep", "100").returncode == 0
     until(_run_dir(rig, "web").joinpath("still running").exists)
     until(lambda: _parent(_init(rig, "web")) == rig.zoned())
