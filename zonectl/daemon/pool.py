@@ -18,6 +18,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from zonectl.daemon.caller import nothing
 from zonectl.daemon.offspring import fork
 from zonectl.daemon.slate import Slate
 from zonectl.errors import DaemonError
@@ -157,11 +158,11 @@ class Attendant:
         self._writer = writer
         self._setting = setting
         self._serve = serve
-        self._engaged = False
 
     def attend(self, zoned: int) -> int:
         """Wait for clients of our own user, and serve them; returns when zoned wants no more of us."""
-        signal.signal(signal.SIGUSR2, self._dismissed)
+        # Not a handler of Python's: a signal that comes just before accept(2) waits would go unnoticed in there.
+        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
         set_pdeathsig(signal.SIGUSR2)
         if os.getppid() != zoned:
             return 0
@@ -175,21 +176,17 @@ class Attendant:
         """Serve the next client; whether to serve another."""
         sock = self._client()
         # A dismissal until here ends the connection before the welcome, and the client tries again.
-        self._engaged = True
+        signal.signal(signal.SIGUSR2, nothing)
         set_pdeathsig(0)
         self._tell()
         with sock:
             ordinary = self._serve(sock)
+        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
         if not ordinary or not slate.wipe():
             return False
         # Before the question: if zoned ends behind it, we hear of that.
         set_pdeathsig(signal.SIGUSR2)
-        self._engaged = False
         return self._ask_for_more()
-
-    def _dismissed(self, _signum: int, _frame: object) -> None:
-        if not self._engaged:
-            os._exit(0)
 
     def _rehearse(self, parts: Iterable[Callable[[], object]]) -> None:
         """Write to the pages that a command will write to, until there is a client."""

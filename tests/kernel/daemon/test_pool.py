@@ -129,6 +129,21 @@ def test_a_clients_end_that_came_just_before_a_wait_ends_it(rig: Rig, worker: in
     until(lambda: _gone(worker), timeout_s=20)
 
 
+def test_a_worker_that_is_about_to_wait_ends_with_zoned(rig: Rig) -> None:
+    Path(rig.paths.root, "long rehearsal").touch()
+    assert rig.run("exec", "true").returncode == 0
+    sleeping = until(lambda: [pid for pid in _pids(rig) if "nanosleep" in _where(pid)])
+    os.kill(rig.zoned(), signal.SIGKILL)
+    until(lambda: all(_gone(pid) for pid in sleeping), timeout_s=20)
+
+
+def _where(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/wchan").read_text()
+    except OSError:
+        return ""
+
+
 def test_programs_run_one_after_the_other_have_the_same_surroundings(rig: Rig, worker: int) -> None:
     script = "ls /proc/self/fd; ulimit -a; grep -E '^(Sig[BIC]|Umask|Uid|Gid|Groups|Cap)' /proc/self/status"
     first = rig.run("exec", "sh", "-c", script).stdout
