@@ -23,7 +23,7 @@ from zonectl.bench.report.findings import derive  # noqa: E402 - as above
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from zonectl.bench.report.findings import Findings, Row
+    from zonectl.bench.report.findings import Finding, Findings, Row
 
 _NOTHING = "·"
 
@@ -60,34 +60,42 @@ def workloads(found: Findings) -> list[str]:
 
 
 def ladder(found: Findings) -> list[str]:
-    """A line a layer and a column a workload."""
+    """A line a workload and a column a layer, of those that show anything; then those that show nothing."""
     rows = list(found.ladder)
-    return _matrix([*rows, *([found.zone] if found.zone and rows else [])], found, of=rows, last="whole zone")
+    zone = [found.zone] if found.zone and rows else []
+    return _matrix([*rows, *zone], found, of=rows, zone="whole zone")
 
 
 def peers(found: Findings) -> list[str]:
-    """A line a peer and a column a workload."""
+    """The same with a column a peer."""
     rows = list(found.peers)
     zone = [found.zone] if found.zone and rows else []
     return _matrix([*zone, *rows], found, of=rows)
 
 
-def _matrix(rows: Sequence[Row], found: Findings, *, of: Sequence[Row], last: str = "") -> list[str]:
+def _matrix(rows: Sequence[Row], found: Findings, *, of: Sequence[Row], zone: str = "") -> list[str]:
     names = [workload.name for workload in found.workloads_of(of)]
-    lines = []
-    for row in rows:
-        cells = [row.cells.get(name) for name in names]
-        texts = [
-            ""
-            if cell is None
-            else f"{_loss(cell.comparison.ratio)} ({figures.typeset(figures.interval(cell.comparison))})"
-            if cell.comparison.differs
-            else _NOTHING
-            for cell in cells
-        ]
-        title = last if last and row is found.zone else row.title
-        lines.append([title, *texts])
-    return _table(["", *names], lines, right=tuple(range(1, len(names) + 1)))
+    titles = [zone if zone and row is found.zone else row.title for row in rows]
+    told = {name: [_cell(row.cells.get(name)) for row in rows] for name in names}
+    columns = [at for at in range(len(rows)) if any(_says(told[name][at]) for name in names)]
+    silent = [name for name in names if not any(map(_says, told[name]))]
+    lines = [[name, *(told[name][at] for at in columns)] for name in names if name not in silent]
+    unseen = [title for at, title in enumerate(titles) if at not in columns]
+    table = _table(["", *(titles[at] for at in columns)], lines, right=tuple(range(1, len(columns) + 1)))
+    rest = [("Nothing above the noise", silent), ("No workload shows", unseen)]
+    return [*table, *(f"\n{words}: {', '.join(each)}." for words, each in rest if each and rows)]
+
+
+def _cell(cell: Finding | None) -> str:
+    if cell is None:
+        return ""
+    if not cell.comparison.differs:
+        return _NOTHING
+    return f"{_loss(cell.comparison.ratio)} ({figures.typeset(figures.interval(cell.comparison))})"
+
+
+def _says(text: str) -> bool:
+    return text not in {"", _NOTHING}
 
 
 def classes(found: Findings) -> list[str]:

@@ -3,6 +3,9 @@
 A round runs each of them once, in the order of a life. What comes before it is not timed: the same commands, so that a
 zoned that was started anew is as warm as one that has been there. The page cache is warm throughout. Beside them stands
 the floor: the least that a process takes, and that an interpreter takes.
+
+A second zone is there meanwhile, as on most hosts: the first zone of an instance makes the bridge and the rules of all,
+and the last one takes them along. What that costs is measured by itself, where there are no other zones.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ NOTHING: Final = "/bin/true"
 """What run and exec execute."""
 
 _COLD: Final = "--no-daemon"
-_ZONE, _FILE = "{zone}", "{file}"
+_ZONE, _FILE, _NEIGHBOUR = "{zone}", "{file}", "{neighbour}"
 _RUNNING: Final = re.compile(rb"pid ([0-9]+)")
 _STATUS_S: Final = 20.0
 
@@ -93,13 +96,14 @@ FLOOR: Final = (
     ),
 )
 _STOP: Final = _deed("stop", _ZONE, stresses="the end of a zone, and of all that its start made")
+_DELETE: Final = _deed("delete", "-f", _ZONE, stresses="a zone's files, ids and address given back")
 LIFE: Final = (
     _deed("create", _FILE, stresses="a zone's folder, ids and address"),
     _deed("start", _ZONE, stresses="walls, network and program of a zone"),
     _deed("exec", _ZONE, "--", NOTHING, stresses="a program in a zone that runs", spare=True),
     _deed("exec", _ZONE, "--", NOTHING, stresses=_WITHOUT, cold=True, spare=True),
     _STOP,
-    _deed("delete", "-f", _ZONE, stresses="a zone's files, ids and address given back"),
+    _DELETE,
     _deed("run", _FILE, "--", NOTHING, stresses="a zone from nothing to nothing", spare=True),
     _deed("run", _FILE, "--", NOTHING, stresses=_WITHOUT, cold=True, spare=True),
 )
@@ -107,10 +111,24 @@ COLD_LIFE: Final = (
     _deed("create", _FILE, stresses=_WITHOUT, cold=True),
     _deed("delete", "-f", _ZONE, stresses=_WITHOUT, cold=True),
 )
+_FIRST, _LAST = "zonectl start, first", "zonectl delete, last"
+ALONE: Final = (
+    Deed(
+        facts=_facts(_LAST, "the same of the only zone: what zones share goes with it"),
+        words=("delete", "-f", _NEIGHBOUR),
+        spare=True,
+    ),
+    Deed(
+        facts=_facts(_FIRST, "the same of the only zone: what zones share is made"),
+        words=("start", _ZONE),
+        spare=True,
+    ),
+)
+"""The second zone goes, before the first is created."""
 COLD_START: Final = Deed(
     facts=_facts(name("start", cold=True), "a start that starts zoned first"), words=("start", _ZONE)
 )
-ALL: Final = (*FLOOR, *LIFE, COLD_LIFE[0], COLD_START, COLD_LIFE[1])
+ALL: Final = (*FLOOR, *LIFE, COLD_LIFE[0], COLD_START, COLD_LIFE[1], *reversed(ALONE))
 WORKLOADS: Final = tuple(each.facts for each in ALL)
 
 
@@ -147,6 +165,7 @@ class _Measuring:
         self._ours = ours
         self._time_up = time_up
         self._zone, self._file = ours.announce("life")
+        self._neighbour, self._neighbours_file = ours.announce("neighbour")
         self._rounds: list[dict[str, int]] = []
         self._lost: dict[str, str] = {}
 
@@ -171,12 +190,14 @@ class _Measuring:
         return Measured(series=tuple(self._series()), missing=missing, complete=complete)
 
     def _round(self) -> dict[str, int]:
+        self._have_neighbour()
         for deed in LIFE:
             if deed.is_warm:
                 self._do(deed)  # so that all is warm
         found = dict(self._done((*FLOOR, *LIFE, COLD_LIFE[0])))
         found |= self._cold_start()
-        return found | dict(self._done(COLD_LIFE[1:]))
+        found |= dict(self._done(COLD_LIFE[1:]))
+        return found | self._alone()
 
     def _done(self, deeds: Iterable[Deed]) -> Iterator[tuple[str, int]]:
         for deed in deeds:
@@ -188,7 +209,8 @@ class _Measuring:
         if deed.facts.name in self._lost:
             return None
         self._time_up.watch()
-        words = [{_ZONE: self._zone, _FILE: self._file}.get(word, word) for word in deed.words]
+        known = {_ZONE: self._zone, _FILE: self._file, _NEIGHBOUR: self._neighbour}
+        words = [known.get(word, word) for word in deed.words]
         try:
             if deed.bare:
                 return timed(words, self._client.environment)
@@ -210,6 +232,28 @@ class _Measuring:
             return {}
         found = dict(self._done((COLD_START,)))
         self._do(_STOP)
+        return found
+
+    def _have_neighbour(self) -> None:
+        if self._neighbour in records.list_names(self._context.paths):
+            return
+        try:
+            self._client.time("create", self._neighbours_file)
+        except BenchError as error:
+            self._lost[LIFE[0].facts.name] = error.message
+            raise _StuckError from error
+
+    def _alone(self) -> dict[str, int]:
+        """Delete the last zone, and start the first; what both need is done beside."""
+        if set(records.list_names(self._context.paths)) - self._ours.names:
+            self._lost |= dict.fromkeys((_FIRST, _LAST), "other zones are here")
+            return {}
+        last, first = ALONE
+        found = dict(self._done((last,)))
+        self._do(LIFE[0])
+        found |= dict(self._done((first,)))
+        for deed in (_STOP, _DELETE):
+            self._do(deed)
         return found
 
     def _end_zoned(self) -> None:

@@ -94,8 +94,10 @@ def commands(clock: Clock) -> Commands:
 def life(
     commands: Commands, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[float], lifecycle._Measuring]:
-    """What measures the life cycle for so many seconds; without a zoned that could be ended, nor floors."""
-    monkeypatch.setattr(lifecycle._Measuring, "_cold_start", lambda _self: {})
+    """What measures the life cycle for so many seconds; without a zoned that could be ended, nor floors, alone."""
+    monkeypatch.setattr(lifecycle._Measuring, "_have_neighbour", lambda _self: None)
+    for part in ("_cold_start", "_alone"):
+        monkeypatch.setattr(lifecycle._Measuring, part, lambda _self: {})
     monkeypatch.setattr(lifecycle, "FLOOR", ())
 
     def make(seconds: float) -> lifecycle._Measuring:
