@@ -101,6 +101,10 @@ bench-density: packages-run venv  ## what many zones at once cost (root)
 bench-detection: packages-build venv  ## whether bench finds what is planted, and nothing else (root)
 	@$(AS_ROOT) PYTHONPATH=. $(VENV)/python tools/bench_detection.py $(BENCH_ARGS)
 
+.PHONY: bench-choices
+bench-choices: packages-run packages-build venv  ## what zonectl's own choices cost: overlay options, rules (root)
+	@$(AS_ROOT) $(VENV)/python tools/bench_choices.py $(BENCH_ARGS)
+
 .PHONY: bench-witness
 bench-witness: packages-run packages-bench venv  ## other people's benchmarks, by hand in both arms (root)
 	@$(AS_ROOT) $(VENV)/python tools/bench_witness.py $(BENCH_ARGS)

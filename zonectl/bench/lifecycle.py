@@ -237,6 +237,7 @@ class _Measuring:
     def _have_neighbour(self) -> None:
         if self._neighbour in records.list_names(self._context.paths):
             return
+        self._time_up.watch()
         try:
             self._client.time("create", self._neighbours_file)
         except BenchError as error:
