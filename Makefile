@@ -12,6 +12,7 @@ PREFIX ?= /usr/local
 CUTS ?= 3
 
 VENV := .venv/bin
+ENTRY := zonectl/libexec/zonectl-entry
 STAGE := tools/stage
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=CI)
 PYTEST := $(VENV)/python -m pytest
@@ -31,10 +32,13 @@ uninstall:  ## remove what `make install` wrote; zones stay
 
 ##@ Develop
 .PHONY: venv
-venv: .venv/.stamp  ## the environment .venv, with the command .venv/bin/zonectl
+venv: .venv/.stamp $(ENTRY)  ## the environment .venv, with the command .venv/bin/zonectl
 
-.venv/.stamp: requirements.lock requirements-build.lock pyproject.toml tools/venv tools/launcher.py \
-		tools/accelerator.py client/zonectl.c zonectl/__init__.py zonectl/daemon/verbs.py | packages-build
+# One run of tools/venv makes both. It replaces the binary at once: one that is there is whole, and stays if it fails.
+.PRECIOUS: $(ENTRY)
+.venv/.stamp $(ENTRY) &: requirements.lock requirements-build.lock pyproject.toml tools/venv tools/launcher.py \
+		tools/accelerator.py client/zonectl.c $(wildcard native/*) zonectl/__init__.py zonectl/daemon/verbs.py \
+		| packages-build
 	@$(STAGE) 900 "environment .venv" tools/venv $(PYTHON)
 
 .PHONY: check
@@ -124,7 +128,7 @@ packages-%:
 
 .PHONY: clean
 clean:  ## remove what make made in this folder
-	rm -rf .venv build dist .pytest_cache
+	rm -rf .venv build dist .pytest_cache zonectl/libexec
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 .PHONY: help

@@ -6,7 +6,7 @@
  * executes the client in Python, which decides and words what is to be said. Until the welcome nothing has been done, so
  * that this is possible; from then on it is here to the end.
  *
- * config.h is written by tools/accelerator.py from the package: VERSION, LAUNCHER, RUN, WARM, FOREGROUND, PASSED_OVER.
+ * config.h is written by tools/accelerator.py from the package: VERSION, LAUNCHER, RUN, WARM, FOREGROUND, PASSED_OVER, COLD.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@ static const int stopping[] = {SIGTSTP, SIGCONT};
 
 static char **arguments;
 static bool in_foreground;
-static bool welcome;
+static bool welcome, cold;
 static sigset_t mask_before;
 
 /* The interpreter aborts over a folder before any of our code runs. */
@@ -89,6 +89,10 @@ static const char *run_root(char **words, const char **verb, char ***rest)
     for (; *words && **words == '-'; words++) {
         if (is_one_of(*words, (const char *const[]){PASSED_OVER, NULL}))
             continue;
+        if (strcmp(*words, COLD) == 0) {
+            cold = true;
+            continue;
+        }
         if (strcmp(*words, "--root") != 0 && strcmp(*words, "--run") != 0)
             return NULL;
         if (!words[1] || !*words[1])
@@ -132,7 +136,7 @@ static bool streams_are_plain(void)
     struct stat status;
 
     for (int stream = 0; stream < 3; stream++)
-        if (fstat(stream, &status) != 0 || isatty(stream))
+        if (fstat(stream, &status) != 0 || isatty(stream) || S_ISDIR(status.st_mode))
             return false;
     return true;
 }
@@ -204,7 +208,11 @@ static void send_frame(int sock, char kind, const char *body, size_t length, con
         rights->cmsg_len = CMSG_LEN(count * sizeof(int));
         memcpy(CMSG_DATA(rights), fds, count * sizeof(int));
     }
-    if (sendmsg(sock, &message, MSG_NOSIGNAL) == (ssize_t)sizeof header)
+    ssize_t sent;
+    do
+        sent = sendmsg(sock, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    if (sent == (ssize_t)sizeof header)
         send_all(sock, body, length);
 }
 
@@ -370,7 +378,7 @@ int main(int argc, char **argv)
     sigprocmask(SIG_SETMASK, NULL, &mask_before);
     run = argv[0] ? run_root(argv + 1, &verb, &rest) : NULL;
     in_foreground = verb && is_one_of(verb, foreground);
-    if (!run || !verb || !is_one_of(verb, warm) || geteuid() != 0 || !streams_are_plain())
+    if (!run || cold || !verb || !is_one_of(verb, warm) || geteuid() != 0 || !streams_are_plain())
         leave_it_to_python();
     if (in_foreground && may_want_terminal(rest))
         leave_it_to_python();

@@ -13,10 +13,14 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+IN_CI = bool(os.environ.get("CI"))
 
 # Root's, whatever PATH the tests were started with.
 PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
@@ -91,6 +95,10 @@ def _bridge(_of: str) -> bool:
     return _link("bridge")
 
 
+def _block_device(_of: str) -> bool:
+    return any(Path("/dev", path.name).is_block_device() for path in Path("/sys/block").iterdir())
+
+
 def _br_netfilter(_of: str) -> bool:
     """Not loaded for a test: from then on it would filter what the host's own bridges pass."""
     return Path("/proc/sys/net/bridge").exists()
@@ -142,7 +150,7 @@ def _loop(_of: str) -> bool:
 
 
 def _seccomp(of: str) -> bool:
-    """An action of the kernel's filters, as in `seccomp:user_notif`; `seccomp` alone: filters at all."""
+    """An action of the kernel's filters, as in `seccomp:trace`; `seccomp` alone: filters at all."""
     try:
         available = Path("/proc/sys/kernel/seccomp/actions_avail").read_text(encoding="ascii").split()
     except FileNotFoundError:
@@ -164,6 +172,7 @@ def _vm(_of: str) -> bool:
 
 # Kinds with an argument end in a colon.
 PROBES: dict[str, Callable[[str], bool]] = {
+    "block_device": _block_device,
     "br_netfilter": _br_netfilter,
     "bridge": _bridge,
     "capability:": _capability,
@@ -211,6 +220,19 @@ def holds(requirement: str) -> bool:
     """Whether the host has it."""
     probe, of = _split(requirement)
     return probe(of)
+
+
+def demand(requirements: Iterable[str]) -> None:
+    """Leave the test where the host lacks one of them: skipped on a desk, failed in CI."""
+    if lacking := missing(requirements):
+        leave(f"this host lacks: {', '.join(lacking)}")
+
+
+def leave(reason: str) -> NoReturn:
+    """Leave the test for that reason. The one place that skips."""
+    if IN_CI:
+        pytest.fail(f"{reason} (with CI set, a missing requirement is a failure)", pytrace=False)
+    pytest.skip(reason)
 
 
 def missing(requirements: Iterable[str]) -> list[str]:

@@ -1,10 +1,11 @@
-"""Compile the client in C.
+"""Compile the client in C, and zonectl-entry.
 
     python accelerator.py BIN LAUNCHER
+    python accelerator.py --entry PATH
 
 BIN becomes an executable that hands calls to zoned itself, and executes LAUNCHER (tools/launcher.py writes that) for
 all that it leaves to the client in Python; see client/zonectl.c. What both must agree on is taken from the package.
-The exit status is 3 where there is no C compiler: BIN is then to be written by tools/launcher.py.
+PATH becomes the program of native/, for which neither is needed. Both are static.
 """
 
 import os
@@ -15,7 +16,6 @@ import tempfile
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-NO_COMPILER = 3
 FLAGS = (
     *("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"),
     *("-D_GNU_SOURCE", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong", "-fPIE"),
@@ -35,6 +35,7 @@ def config(launcher: str, version: str) -> str:
         "WARM": ", ".join(map(_text, sorted(verbs.WARM))),
         "FOREGROUND": ", ".join(map(_text, sorted(verbs.FOREGROUND))),
         "PASSED_OVER": _text("--debug"),
+        "COLD": _text("--no-daemon"),
     }
     return "".join(f"#define {name} {value}\n" for name, value in lines.items())
 
@@ -47,14 +48,32 @@ def compile_client(path: str, launcher: str, *, version: str) -> None:
         subprocess.CalledProcessError: it fails.
 
     """
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "config.h").write_text(config(launcher, version), encoding="utf-8")
+        _compile(path, "client/zonectl.c", options=("-I", folder))
+
+
+def compile_entry(path: str) -> None:
+    """Replace `path` by the program of native/; its folder is made if it is missing.
+
+    Raises:
+        FileNotFoundError: there is no C compiler.
+        subprocess.CalledProcessError: it fails.
+
+    """
+    _compile(path, *sorted(map(str, (TOP / "native").glob("*.c"))))
+
+
+def _compile(path: str, *sources: str, options: tuple[str, ...] = ()) -> None:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise FileNotFoundError("cc")
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "config.h").write_text(config(launcher, version), encoding="utf-8")
-        temporary = f"{path}.{os.getpid()}"
-        source = str(TOP / "client" / "zonectl.c")
-        subprocess.run([compiler, *FLAGS, "-I", folder, "-o", temporary, source], check=True)
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    temporary = f"{path}.{os.getpid()}"
+    subprocess.run(
+        [compiler, *FLAGS, *options, "-o", temporary, *(str(TOP / source) for source in sources)], check=True
+    )
+    os.chmod(temporary, 0o755)  # noqa: S103 - whatever the umask: a zone's users are others to files of the host
     os.replace(temporary, path)
 
 
@@ -68,15 +87,20 @@ def _text(value: str) -> str:
 
 def main(argv: list[str]) -> int:
     """See the module; returns the exit status."""
-    if len(argv) != 2:  # noqa: PLR2004 - BIN and LAUNCHER
-        sys.stderr.write("usage: accelerator.py BIN LAUNCHER\n")
+    if len(argv) != 2:  # noqa: PLR2004 - BIN and LAUNCHER, or --entry and PATH
+        sys.stderr.write("usage: accelerator.py BIN LAUNCHER | --entry PATH\n")
         return 2
-    import zonectl  # noqa: PLC0415 - see above
-
+    first, second = argv
     try:
-        compile_client(argv[0], os.path.abspath(argv[1]), version=zonectl.__version__)
+        if first == "--entry":
+            compile_entry(second)
+        else:
+            import zonectl  # noqa: PLC0415 - see above
+
+            compile_client(first, os.path.abspath(second), version=zonectl.__version__)
     except FileNotFoundError:
-        return NO_COMPILER
+        sys.stderr.write("accelerator.py: there is no C compiler: apt install gcc libc6-dev\n")
+        return 1
     return 0
 
 

@@ -31,9 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that holds the image of busybox, made once."""
-    lacking = requirements.missing(NEEDS)
-    if lacking:
-        pytest.skip(f"this host lacks: {', '.join(lacking)}")
+    requirements.demand(NEEDS)
     folder = tmp_path_factory.mktemp("store")
     words = [COMMAND, "--no-daemon", "--root", f"{folder}/root", "--run", f"{folder}/run"]
     subprocess.run([*words, "image", "build", "busybox"], check=True, timeout=60, capture_output=True)

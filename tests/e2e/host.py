@@ -17,17 +17,21 @@ import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from tests.patience import until
 from tests.requirements import cgroup2_mount
 from zonectl.model.instance import Instance
 from zonectl.network.steps import gate
 
-PATIENCE_S = 8.0
+PATIENCE_S = 60.0
+"""The kernel takes the networks of hundreds of zones away one after the other."""
+
 _KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 _FOLDERS = ("/run", "/run/zonectl", "/var/lib/zonectl", "/dev/shm")
 _ALONE = bool(os.environ.get("CI"))
 _DEFAULT = "zonectl"
 """The group and the folders of the default instance, which bears no mark, and which no test is."""
-_LINK = re.compile(r"zbr|z[0-9a-f]{8}[a-z]\b")
+_PORT = re.compile(r"z[0-9a-f]{8}[a-z]\b")
+_LINK = re.compile(rf"zbr|{_PORT.pattern}")
 _OTHERS = re.compile(r"zonectl[-_:](?!test\b)([0-9a-f]{6})\b")
 
 
@@ -77,6 +81,7 @@ class Host:
         self._folder = str(folder)
         self._bridge = bridge
         self._mark = Instance(root=f"{folder}/root").id
+        until(lambda: not _dying_links(), what="a zone has ended, and its link stays")
         self._known = _all_namespaces()
         self._before = self.snapshot()
 
@@ -157,9 +162,15 @@ class Host:
         return [*rules, *self._routing()]
 
     def _routing(self) -> list[str]:
-        ours = f"lookup {gate.tag(Instance(root=f'{self._folder}/root'))} "
+        ours, default = (
+            f"lookup {gate.tag(each)} " for each in (Instance(root=f"{self._folder}/root"), Instance())
+        )
         found = [line for way in ("-4", "-6") for line in _output("ip", way, "rule").splitlines()]
-        return [line for line in found if _ALONE or ours in line]
+        return [
+            line
+            for line in found
+            if ours in line or (_ALONE and (default in line or f"proto {gate.PROTOCOL}" not in line))
+        ]
 
     def _groups(self) -> list[str]:
         mount = cgroup2_mount()
@@ -224,6 +235,15 @@ def _descends(pid: int) -> bool:
             return False
         pid = int(stat.rpartition(")")[2].split()[1])
     return False
+
+
+def _dying_links() -> list[str]:
+    """Links of zones that no bridge has any more: the kernel removes one some time after its zone's namespace.
+
+    Without a bridge, nothing says whose they are.
+    """
+    links = (link for link in Path("/sys/class/net").iterdir() if _PORT.fullmatch(link.name))
+    return [link.name for link in links if not (link / "master").exists()]
 
 
 def _files() -> list[str]:

@@ -165,14 +165,17 @@ class Zonectl:
         path = self.run_root / "zoned.log"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
-    def zoned(self) -> int:
+    def zoned(self, **options: Any) -> int:
         """The pid of the instance's zoned; 0 if none runs."""
-        status = self("zoned", "status", code=None)
+        status = self("zoned", "status", code=None, **options)
         return int(status.out.split("pid ")[1]) if status.code == 0 else 0
 
     def clear(self) -> None:
         """Delete every zone and end zoned."""
         self("delete", "--all", "-f")
-        # Idle, it may be about to leave by itself.
-        if self("zoned", "stop", code=None).code:
-            assert not self.zoned()
+        self.end_zoned()
+
+    def end_zoned(self, **options: Any) -> None:
+        """End zoned. Idle, it may have left by itself, or be about to."""
+        if self("zoned", "stop", code=None, **options).code:
+            assert not self.zoned(**options)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 
 
 class Terminal:

@@ -59,7 +59,7 @@ def test_a_lock_that_is_held(z: Zonectl) -> None:
 def test_two_hundred_starts_at_once(z: Zonectl) -> None:
     names = [f"z{number}" for number in range(MANY)]
     text = 'name = "{name}"\ncommand = ["/bin/sleep", "1000000"]\nroot = {{ image = "busybox" }}\n'
-    z("create", *(z.write(name, text.format(name=name)) for name in names))
+    z("create", *(z.write(name, text.format(name=name)) for name in names), timeout=300)
     clients = [z.popen("start", name, stderr=subprocess.PIPE) for name in names]
     errors = [client.communicate(timeout=300)[1] for client in clients]
     assert [client.returncode for client in clients] == [0] * MANY, set(errors)

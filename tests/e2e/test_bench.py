@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -181,8 +181,11 @@ def _members(z: Zonectl) -> list[int]:
     """The probes of the instance that run: those of both host arms and of the zone."""
     mount = cgroup2_mount()
     assert mount is not None
-    lists = mount.glob(f"zonectl-{z.mark}/*/payload/cgroup.procs")
-    return [int(pid) for path in lists for pid in path.read_text(encoding="ascii").split()]
+    found: list[int] = []
+    for path in mount.glob(f"zonectl-{z.mark}/*/payload/cgroup.procs"):
+        with suppress(OSError):  # its round has just ended
+            found += map(int, path.read_text(encoding="ascii").split())
+    return found
 
 
 def _probes(z: Zonectl) -> int:
@@ -201,22 +204,14 @@ def _measuring(z: Zonectl, *options: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _let_it_measure(z: Zonectl) -> None:
-    """Wait until every probe has worked for a while: samples have been taken by then."""
-    ticks = os.sysconf("SC_CLK_TCK")
+    """Wait until others have taken the place of the probes: they are started anew when a round has been measured."""
+    first = set(_members(z))
 
-    def worked() -> bool:
-        return all(used > 0.15 * ticks for used in _used(z))
+    def are_others() -> bool:
+        found = set(_members(z))
+        return bool(found) and not found & first
 
-    until(worked, timeout_s=60)
-
-
-def _used(z: Zonectl) -> list[int]:
-    """The processor's time that each probe has used, in ticks."""
-    found = []
-    for pid in _members(z):
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        found.append(int(stat[11]) + int(stat[12]))
-    return found
+    until(are_others)
 
 
 def _folders(z: Zonectl) -> list[str]:

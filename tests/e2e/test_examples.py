@@ -199,8 +199,7 @@ def test_db_and_app(z: Zonectl) -> None:
     z("stop", "app", "db")
     ended = {name: z.show(name)["last"]["ended_at"] for name in ("app", "db")}
     assert ended["app"] <= ended["db"]
-    assert not os.path.exists(f"/proc/{app}")
-    assert not os.path.exists(f"/proc/{db}")
+    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in (app, db)))
     z("start", "--all")
     assert z.state("app") == z.state("db") == "running"
     z("delete", "-f", "db", "app")

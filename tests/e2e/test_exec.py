@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.e2e.instance import COMMAND
 from tests.patience import until
 from tests.requirements import cgroup2_mount
 
@@ -58,6 +60,7 @@ def test_exit_status(zone: Zonectl, *, cold: bool, script: str, code: int) -> No
     ("words", "code", "told"),
     [
         (("box", "no-such-program"), 127, "no-such-program: No such file or directory"),
+        (("box", ""), 127, "No such file or directory"),
         (("box", "/etc/passwd"), 126, "/etc/passwd: Permission denied"),
         (("-u", "nosuchuser", "box", "true"), 125, "nosuchuser"),
         (("-w", "/no/such/folder", "box", "true"), 125, "/no/such/folder"),
@@ -72,6 +75,41 @@ def test_failures(zone: Zonectl, *, cold: bool, words: tuple[str, ...], code: in
     assert done.out == ""
     assert told in done.err
     assert len(done.err.splitlines()) <= 2, done.err
+
+
+@COLD
+def test_an_error_that_nobody_can_be_told_changes_no_status(zone: Zonectl, *, cold: bool) -> None:
+    words = [*(["--no-daemon"] if cold else []), "exec", "box", "no-such-program"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with zone.popen(*words, stderr=writing) as client:
+        os.close(writing)
+        assert client.wait(30) == 127
+
+
+@COLD
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(("exec", "box", "cat"), 125), (("list",), 2), (("--debug", "exec", "box", "cat"), 125)],
+)
+def test_a_folder_is_no_standard_input(
+    zone: Zonectl, tmp_path: Path, words: tuple[str, ...], code: int, *, cold: bool
+) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        done = zone(*(["--no-daemon"] if cold else []), *words, code=code, stdin=folder)
+    finally:
+        os.close(folder)
+    assert done.err.startswith("zonectl: standard input is a directory\n")
+
+
+@COLD
+def test_a_caller_that_ignores_the_ends_of_its_children(zone: Zonectl, *, cold: bool) -> None:
+    words = [COMMAND, *(["--no-daemon"] if cold else []), "exec", "box", "--", "sh", "-c", "exit 3"]
+    ignoring = ["sh", "-c", 'trap "" CHLD; exec "$@"', "sh", *words]  # ignored over an execve, too
+    for _ in range(5):
+        done = subprocess.run(ignoring, env=zone.environment, stdin=subprocess.DEVNULL, check=False)
+        assert done.returncode == 3
 
 
 @COLD
@@ -105,11 +143,20 @@ def test_it_is_in_the_group_of_init(zone: Zonectl, *, cold: bool) -> None:
         shown = zone.show("box")
         members = (Path(shown["cgroup"]) / "payload" / "cgroup.procs").read_text().split()
         assert str(shown["pid"]) in members
-        words_of = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in members]
-        assert b"cat\0" in words_of or any(b"echo up" in words for words in words_of)
+        commands = command_lines(members)
+        assert b"cat\0" in commands or any(b"echo up" in words for words in commands)
         client.stdin.close()
         assert client.wait(20) == 0
     assert cgroup2_mount() in Path(shown["cgroup"]).parents
+
+
+def command_lines(pids: list[str]) -> list[bytes]:
+    """Those of the processes that have not ended meanwhile."""
+    found = []
+    for pid in pids:
+        with suppress(OSError):
+            found.append(Path(f"/proc/{pid}/cmdline").read_bytes())
+    return found
 
 
 @COLD
@@ -206,3 +253,57 @@ def test_a_zone_that_does_not_run_is_named_with_the_verb_that_helps(z: Zonectl, 
 
 def test_shell_is_a_login_shell(zone: Zonectl) -> None:
     assert zone("shell", "box", input=b"id -u; pwd; echo $0; exit 8\n", code=8).lines[0] == "0"
+
+
+FREEZE = (
+    "mkdir /sys/fs/cgroup/x; "
+    "sh -c 'echo 1 >/sys/fs/cgroup/x/cgroup.procs; echo 1 >/sys/fs/cgroup/x/cgroup.freeze'"
+)
+"""Moves init into a group of its own making, and freezes that from a process outside of it."""
+
+
+@pytest.fixture
+def frozen(z: Zonectl) -> str:
+    """A zone that freezes whoever comes in."""
+    z.define("frozen", FREEZE)
+    z("start", "frozen")
+    mount = cgroup2_mount()
+    assert mount is not None
+    events = Path(mount, f"zonectl-{z.mark}", z.show("frozen")["id"], "payload/x/cgroup.events")
+    until(lambda: events.exists() and "frozen 1" in events.read_text())
+    return "frozen"
+
+
+@pytest.mark.parametrize(
+    ("cold", "number", "code"),
+    [
+        (False, signal.SIGINT, 130),
+        (False, signal.SIGTERM, 143),
+        (True, signal.SIGINT, 130),
+        (True, signal.SIGTERM, 130),
+    ],
+)
+def test_an_interruption_ends_an_exec_that_the_zone_holds_up(
+    z: Zonectl, frozen: str, number: signal.Signals, code: int, *, cold: bool
+) -> None:
+    options = ["--no-daemon"] if cold else []
+    with z.popen(*options, "exec", frozen, "true", stderr=subprocess.PIPE) as client:
+        with pytest.raises(subprocess.TimeoutExpired):
+            client.wait(1)
+        client.send_signal(number)
+        _, said = client.communicate(timeout=20)
+    assert (client.returncode, said) == (code, b"")
+
+
+@pytest.mark.fault(
+    "the client of an exec that the zone holds up is killed", "its worker ends, and what it made"
+)
+def test_an_exec_that_the_zone_holds_up_ends_with_its_client(z: Zonectl, frozen: str) -> None:
+    zoned, before = z.zoned(), int(z.show(frozen)["pid"])
+    group = Path(f"/proc/{before}/cgroup").read_text().rpartition("::")[2].strip()
+    procs = Path(f"{cgroup2_mount()}{group}/cgroup.procs")
+    with z.popen("exec", frozen, "true") as client:
+        until(lambda: len(procs.read_text().split()) == 2)  # init, and who comes in
+        client.kill()
+    until(lambda: procs.read_text().split() == [str(before)])
+    assert z.zoned() == zoned

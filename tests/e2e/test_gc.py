@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,10 +52,11 @@ def group(z: Zonectl, zone_id: str) -> Path:
 
 
 def kill_zoned(z: Zonectl) -> None:
-    """Kill zoned with all its workers and its logger."""
+    """Kill zoned with all its workers and its logger; workers that wait end with it."""
     for process in table():
         if str(z.root) in process.words and "zoned start" in process.words:
-            os.kill(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
 
 
 def test_nothing_is_found_where_everything_has_an_owner(z: Zonectl) -> None:

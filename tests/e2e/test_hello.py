@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.patience import until
+from zonectl.kernel import proc
 
 if TYPE_CHECKING:
     from tests.e2e.instance import Zonectl
@@ -81,6 +87,7 @@ def test_each_verb_refuses_the_states_in_which_it_makes_no_sense(z: Zonectl) -> 
 def test_a_zone_that_is_being_stopped_says_so(z: Zonectl) -> None:
     z.define("slow", "trap 'sleep 3; exit 7' TERM; while :; do sleep 0.1; done")
     z("start", "slow")
+    until(lambda: z.runs("slow", "sleep 0.1"))  # its trap is set
     with z.popen("stop", "slow") as stopping:
         until(lambda: z.state("slow") == "shutting_down")
         assert z("exec", "slow", "true", code=125).err.startswith(
@@ -99,6 +106,25 @@ def test_what_is_written_before_the_end_is_in_the_log(z: Zonectl) -> None:
     assert done.lines == [str(number) for number in range(1, 20001)]
     assert done.err == "wrong\n"
     assert z("wait", "loud", code=4).out == ""
+
+
+@pytest.mark.parametrize("options", [(), ("-f",)], ids=["once", "followed"])
+def test_what_the_logger_has_yet_to_write_is_waited_for(z: Zonectl, options: tuple[str, ...]) -> None:
+    z.define("quick", "echo one; read -t 1 x; echo two; exit 4")
+    zoned = z.zoned()
+    (logger,) = (pid for pid in proc.children(zoned) if proc.command_name(pid) == "zoned logger")
+    os.kill(logger, signal.SIGSTOP)
+    try:
+        z("start", "quick")
+        until(lambda: z.state("quick") == "installed")
+        with z.popen("logs", *options, "quick", stdout=subprocess.PIPE) as reader:
+            with pytest.raises(subprocess.TimeoutExpired):
+                reader.wait(1)
+            os.kill(logger, signal.SIGCONT)
+            out, _ = reader.communicate(timeout=30)
+    finally:
+        os.kill(logger, signal.SIGCONT)
+    assert (reader.returncode, out) == (0, b"one\ntwo\n")
 
 
 def test_json_and_colons_say_the_same(z: Zonectl) -> None:

@@ -18,7 +18,7 @@ from tests.patience import until
 if TYPE_CHECKING:
     from tests.e2e.instance import Done, Zonectl
 
-pytestmark = pytest.mark.requires("seccomp:user_notif")
+pytestmark = pytest.mark.requires("seccomp:trace")
 
 QUIET = ("--set", "network.mode=none")
 

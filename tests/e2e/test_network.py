@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from contextlib import contextmanager
@@ -104,7 +105,9 @@ def address(z: Zonectl, name: str) -> str:
 
 
 def listens(z: Zonectl, name: str) -> None:
-    until(lambda: z.runs(name, "nc -l -p 7000"))
+    """Wait until the zone's server listens (10, proc_net_tcp): there as a process, it may not do so yet."""
+    tables = ("/proc/net/tcp", "/proc/net/tcp6")
+    until(lambda: re.search(r":1B58 \S+ 0A ", z.exec(name, "cat", *tables, code=None).out))
 
 
 def test_outside_sees_the_host(two: Zonectl) -> None:

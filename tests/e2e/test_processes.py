@@ -64,7 +64,7 @@ def test_a_wish_that_cannot_be_had_is_refused_by_its_key(z: Zonectl) -> None:
             f"limits.msgqueue: {hard + 1} is above the hard limit, {hard}, and raising it needs CAP_SYS_RESOURCE"
         ), done.err
         assert done.err.splitlines()[1] == f"  set at most {hard}, or run zonectl with that capability"
-    z("zoned", "stop")
+    z.end_zoned()
     z.host.check()
 
 
@@ -86,7 +86,7 @@ def test_nothing_of_whoever_starts_zoned_gets_into_a_zone(z: Zonectl, daemon: bo
         "grep -e Cpus_allowed: -e Umask /proc/self/status"
     )
     usual = z.run("/bin/sh", "-c", script).out
-    z("zoned", "stop")
+    z.end_zoned()
     found = subprocess.run(
         [*odd, *words, "/bin/sh", "-c", script],
         env=z.environment,

@@ -244,7 +244,7 @@ def test_when_the_client_is_killed_the_run_ends_and_nothing_is_left(z: Zonectl, 
     if cold:
         z("image", "list")  # the next zoned recovers what is left
     until(lambda: z.list() == {})
-    z("zoned", "stop")
+    z.end_zoned()
     z.host.check()
 
 
@@ -268,7 +268,7 @@ def test_a_dead_worker_does_not_leave_the_client_waiting(z: Zonectl) -> None:
         assert client.wait(20) == 125
         assert client.stderr.read() == b"zonectl: zoned's worker was killed\n"
     until(lambda: not os.path.exists(f"/proc/{zone['pid']}"))
-    z("zoned", "stop")
+    z.end_zoned()
     z("image", "list")
     until(lambda: z.list() == {})
 
@@ -299,3 +299,15 @@ def test_the_client_needs_no_more_than_its_own_modules() -> None:
         "subprocess",
         "dataclasses",
     }
+
+
+def test_a_name_that_cannot_be_mounted_on_costs_no_stream(z: Zonectl) -> None:
+    """The root has a loop of links where a file of the zone's own would go: it is passed over."""
+    root = z.folder / "looped"
+    (root / "etc").mkdir(parents=True)
+    (root / "bin").mkdir()
+    subprocess.run(["cp", "/bin/busybox", str(root / "bin/busybox")], check=True)
+    (root / "bin/cat").symlink_to("busybox")
+    (root / "etc/hostname").symlink_to("hostname")
+    path = z.write("looped", f'name = "looped"\ncommand = ["/bin/cat"]\nroot = {{ path = "{root}" }}\n')
+    assert z("run", path, input=b"said").out == "said"

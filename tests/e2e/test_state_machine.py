@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from tests.e2e.conftest import instance
+from tests.patience import until
 from tests.requirements import cgroup2_mount
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Verbs(RuleBasedStateMachine):
         """A zone outlives its zoned, and the next command finds it as it was."""
         if pid := self.z.zoned():
             os.kill(pid, signal.SIGKILL)
+            until(lambda: not self.z.zoned())
 
     @invariant()
     def what_is_said_is_so(self) -> None:

@@ -255,3 +255,15 @@ def test_show_says_what_is_shared(z: Zonectl) -> None:
     with z.terminal("list") as terminal:
         assert "\x1b[32mrunning" in terminal.rest()
         assert terminal.wait() == 0
+
+
+def test_files_are_copied_into_a_zone_that_is_ready_and_out_of_it(z: Zonectl) -> None:
+    z.define("box")
+    z("ready", "box")
+    source = z.folder / "source"
+    source.write_text("text")
+    z("cp", str(source), "box:/srv/there")
+    z("cp", "box:/srv/there", str(z.folder / "back"))
+    assert (z.folder / "back").read_text() == "text"
+    z("start", "box")
+    assert z.exec("box", "cat", "/srv/there").out == "text"

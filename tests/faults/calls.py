@@ -40,6 +40,7 @@ _ERRORS: dict[str, tuple[str, ...]] = {
     "pidfd_send_signal": (),
     "exit_group": (),
     "execve": ("ENOMEM",),
+    "execveat": ("ENOMEM",),
 }
 """What each call may fail with; all of them are points for a kill as well."""
 

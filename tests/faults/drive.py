@@ -32,7 +32,7 @@ what the worker forks, which is the zone's init or who enters a zone, up to thei
 forks meanwhile: workers, and those who clear up when a zone has ended.
 """
 
-PATIENCE_S = 6.0
+PATIENCE_S = 20.0
 SETTLES_S = 1.0
 _HANGS_S = 40
 _NO_INTERPRETER = "Python runtime state: core initialized"
@@ -81,7 +81,8 @@ class Driver:
             self._reset()
             if done.code != 0:
                 raise RuntimeError(f"{scene.verb} fails when it is only traced: {done.err}")
-        return calls.kills(log.read_text(encoding="utf-8", errors="replace").splitlines())
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return calls.kills(strace.before_a_program(lines) if role == "init" else lines)
 
     def throw(self, scene: Scene, role: str, point: Point) -> Verdict:
         """Throw one fault, and see what comes of it."""
@@ -125,7 +126,8 @@ class Driver:
         """Run the command, with what its worker forks traced as soon as that waits for the worker.
 
         strace counts the calls of each process on its own and could not tell init's from the worker's, which come
-        first: so the worker is not traced, but stands still behind its clone3(2) until strace is there.
+        first: so the worker is not traced, but stands still behind its clone3(2) until strace is there. What it has
+        started has made the process by then that waits for the worker, and has ended.
         """
         _, *workers = self._zoned()
         before = {worker: processes.children(worker) for worker in workers}
@@ -143,8 +145,11 @@ class Driver:
                 worker, init = pair
                 os.kill(worker, signal.SIGSTOP)
                 try:
-                    processes.wait_asleep(init)
-                    stack.enter_context(strace.attached([init], log, point, follow=True))
+                    # The first that an exec starts ends when it has made the next.
+                    while not processes.wait_asleep(init):
+                        init = min(processes.children(worker) - before[worker], default=init)
+                    # It executes zonectl-entry; what that executes is not looked at (`points`).
+                    stack.enter_context(strace.attached([init], log, point, follow=True, programs=True))
                 finally:
                     os.kill(worker, signal.SIGCONT)
             done = client.done()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tests.e2e.instance import Zonectl
 
 _STILL_S = 0.03
-_TIMEOUT_S = 6.0
+_TIMEOUT_S = 30.0
 
 
 def zoned(z: Zonectl) -> int:
@@ -30,25 +30,27 @@ def workers(zoned_pid: int) -> list[int]:
 
 
 def children(pid: int) -> set[int]:
-    """The children of a process, whatever they run."""
-    return {int(child) for child in _read(pid, f"task/{pid}/children").split()}
+    """The children of a process that have not ended, whatever they run."""
+    found = (int(child) for child in _read(pid, f"task/{pid}/children").split())
+    return {child for child in found if not _ended(child)}
 
 
-def wait_asleep(pid: int) -> None:
-    """Wait until the process sleeps and goes on sleeping, or is gone.
+def wait_asleep(pid: int) -> bool:
+    """Wait until the process sleeps and goes on sleeping; False where it ends before.
 
     Raises:
         RuntimeError: it never sleeps.
 
     """
     deadline = time.monotonic() + _TIMEOUT_S
-    while _read(pid, "status"):
+    while (status := _read(pid, "status")) and "\nState:\tZ" not in status:
         before = _counted(pid)
         time.sleep(_STILL_S)
         if before and before == _counted(pid):
-            return
+            return True
         if time.monotonic() > deadline:
             raise RuntimeError(f"process {pid} does not come to rest")
+    return False
 
 
 def calm(z: Zonectl) -> list[int]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.faults.calls import Point
 
 _STANDS_US = 400_000
+_EXECVE = re.compile(r"^(?:\d+ +)?execve\(")
 _CALL = re.compile(r"^(?:(?P<pid>\d+) +)?(?P<name>\w+)\(", re.MULTILINE)
 
 
@@ -27,7 +28,7 @@ class NotAttachedError(RuntimeError):
 
 
 def words(log: Path, point: Point | None, *, follow: bool, programs: bool = True) -> list[str]:
-    """The command line of strace, without what is to be traced; not `programs` leaves alone what is executed."""
+    """The command line of strace, without what is to be traced; not `programs` leaves alone all that is executed."""
     calls = ",".join(NAMES) if point is None else point.call
     inject = ["-e", f"inject={point.expression}"] if point else []
     return [
@@ -45,10 +46,18 @@ def words(log: Path, point: Point | None, *, follow: bool, programs: bool = True
 
 
 @contextmanager
-def attached(pids: Sequence[int], log: Path, point: Point | None, *, follow: bool) -> Iterator[None]:
+def attached(
+    pids: Sequence[int], log: Path, point: Point | None, *, follow: bool, programs: bool = False
+) -> Iterator[None]:
     """Trace the processes `pids` within the block; with `follow` their children to come, up to a program of theirs."""
-    with _tracing(words(log, point, follow=follow, programs=False), pids, log.with_suffix(".said")):
+    with _tracing(words(log, point, follow=follow, programs=programs), pids, log.with_suffix(".said")):
         yield
+
+
+def before_a_program(lines: Sequence[str]) -> list[str]:
+    """The lines of a trace up to the first execve(2)."""
+    last = next((at for at, line in enumerate(lines) if _EXECVE.match(line)), len(lines))
+    return list(lines[:last])
 
 
 @contextmanager

@@ -120,7 +120,7 @@ class Scene:
     def neighbour_answers(self) -> bool:
         """Whether the neighbour's service still does its work."""
         try:
-            with socket.create_connection((self.values["neighbour"], SERVICE_PORT), timeout=5) as connection:
+            with socket.create_connection((self.values["neighbour"], SERVICE_PORT), timeout=30) as connection:
                 connection.sendall(b"GET /passwd HTTP/1.0\r\n\r\n")
                 answer = b""
                 while more := connection.recv(4096):
@@ -253,10 +253,14 @@ class Scene:
         return self._zones[base, keys]
 
     def running(self, base: str) -> str:
-        """The name of the zone of `run` that is there; it is named after the file and an id."""
-        return until(
-            lambda: next(iter(set(self.z.list()) - {*self._zones.values(), self.neighbour}), ""), what=base
-        )
+        """The name of the zone of `run` that is running; it is named after the file and an id."""
+        known = {*self._zones.values(), self.neighbour}
+
+        def found() -> str:
+            running = (name for name, zone in self.z.list().items() if zone["state"] == "running")
+            return next((name for name in running if name not in known), "")
+
+        return until(found, what=base)
 
     def command(self, without: str = "") -> list[str]:
         """The words that run zonectl, with a step of its own taken away where one is named."""

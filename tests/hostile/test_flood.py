@@ -51,7 +51,9 @@ def log_of(scene: Scene, name: str) -> Path:
 
 
 def size_of(folder: Path) -> int:
-    """Of the files that are there; the oldest goes at any moment."""
+    """Of the files that are there; the oldest goes at any moment, and the folder comes with the first."""
+    if not folder.exists():
+        return 0
     total = 0
     for path in list(folder.iterdir()):
         with suppress(FileNotFoundError):

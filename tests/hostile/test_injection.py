@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.patience import until
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -35,6 +37,7 @@ def zone(scene: Scene) -> Iterator[str]:
     )
     scene.z("create", scene.z.write("injector", text))
     scene.z("start", "injector")
+    until(lambda: "owned" in scene.z("logs", "injector").out)
     yield "injector"
     scene.z("delete", "-f", "injector")
 

@@ -14,14 +14,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, ROOT)
 
 from zonectl import cli  # noqa: E402 - runs from the tree, installed or not
-from zonectl.kernel import process  # noqa: E402
 from zonectl.namespaces import rootfs, steps  # noqa: E402
-from zonectl.runtime import program  # noqa: E402
-from zonectl.security import attributes  # noqa: E402
+from zonectl.runtime import entry, program  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from zonectl.model.script import Script
     from zonectl.namespaces.steps.contents import MountFilesystem
 
 
@@ -43,6 +42,7 @@ def _own_namespace(kind: str) -> Callable[[], None]:
 
 def _own_session() -> None:
     _remove(os, "setsid", lambda: None)
+    _remove(entry, "ALWAYS_AT_FIRST", entry.ALWAYS_AT_FIRST & ~entry.OWN_SESSION)
 
 
 def _own_environment() -> None:
@@ -51,22 +51,22 @@ def _own_environment() -> None:
 
 
 def _own_amounts() -> None:
-    made = rootfs._new_filesystem
+    made = rootfs.new_filesystem
 
-    def boundless(step: MountFilesystem) -> int:
+    def boundless(step: MountFilesystem, script: Script) -> int:
         kept = tuple(each for each in step.options if each[0] not in {"size", "nr_inodes", "max"})
-        return made(replace(step, options=kept))
+        return made(replace(step, options=kept), script)
 
-    _remove(rootfs, "_new_filesystem", boundless)
+    _remove(rootfs, "new_filesystem", boundless)
 
 
 def _closed_descriptors() -> None:
-    _remove(process, "close_all_but", lambda *_given, **_options: None)
-    _remove(process, "close_range", lambda *_given, **_options: None)
+    _remove(entry, "ALWAYS_AT_FIRST", entry.ALWAYS_AT_FIRST & ~entry.CLOSED_AT_FIRST)
+    _remove(entry, "ALWAYS", entry.ALWAYS & ~entry.CLOSED_DESCRIPTORS)
 
 
 def _verified_folder() -> None:
-    _remove(attributes, "_change_directory", lambda folder, *_given: os.chdir(folder))
+    _remove(entry, "ALWAYS", entry.ALWAYS & ~entry.VERIFIED_FOLDER)
 
 
 STEPS = {

@@ -113,7 +113,7 @@ def _frame(kind: bytes, body: bytes = b"") -> bytes:
     return kind + bytes(3) + len(body).to_bytes(4, "little") + body
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="zoned is root's")
+@pytest.mark.requires("root")
 @pytest.mark.parametrize(
     "answers", [b"", _frame(protocol.VERSION), b"W", b"?" * 8, _frame(protocol.EXIT)[:5]]
 )
@@ -131,7 +131,7 @@ def test_until_the_welcome_the_client_in_python_begins_anew(client: str, run: st
     assert re.search(rb"SigBlk:\t0{16}\n", done.stdout), "no signal is kept from it"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="zoned is root's")
+@pytest.mark.requires("root")
 @pytest.mark.parametrize(
     ("verb", "answers", "status", "said"),
     [
@@ -168,7 +168,7 @@ def test_from_the_welcome_on_it_is_here_to_the_end(
     assert (done.returncode, done.stdout, done.stderr) == (status, b"", said)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="zoned is root's")
+@pytest.mark.requires("root")
 @pytest.mark.parametrize(
     "words",
     [
@@ -185,7 +185,7 @@ def test_who_may_want_a_terminal_gets_the_client_in_python(client: str, run: str
         assert _left(client, ["--run", run, *words], timeout=10) == ["--run", run, *words]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="zoned is root's")
+@pytest.mark.requires("root")
 @pytest.mark.parametrize(
     "words", [["exec", "web", "--", "ls", "-t"], ["exec", "-T", "web", "top"], ["list", "-t"], ["wait"]]
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import stat
+import struct
 import subprocess
 import sys
 import tomllib
@@ -11,14 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from tools import launcher
+from tools import accelerator, launcher
 from zonectl import __version__
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ["requirements.lock", "requirements-run.lock", "requirements-build.lock"]
 
 PYPROJECT_TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-PROJECT = tomllib.loads(PYPROJECT_TEXT)["project"]
+PYPROJECT = tomllib.loads(PYPROJECT_TEXT)
+PROJECT = PYPROJECT["project"]
 DECLARED: list[str] = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
 
 
@@ -175,6 +178,99 @@ def test_a_first_line_that_the_kernel_would_not_read_is_refused(interpreter: str
         launcher.launcher_text(interpreter=interpreter, package_dir="/srv", site=())
 
 
+# ---------------------------------------------------------------------------------------------------- native/entry.c
+
+ENTRY = "zonectl/libexec/zonectl-entry"
+PT_INTERP = 3
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small program where accelerator looks for native/entry.c."""
+    monkeypatch.setattr(accelerator, "TOP", tmp_path)
+    path = tmp_path / "native" / "entry.c"
+    path.parent.mkdir()
+    path.write_text("int main(void)\n{\n\treturn 7;\n}\n")
+    return path
+
+
+def status_of(program: Path | str) -> int:
+    return subprocess.run([program], check=False).returncode
+
+
+def program_headers(elf: bytes) -> list[int]:
+    """Their types; elf(5)."""
+    (offset,) = struct.unpack_from("=Q", elf, 32)
+    size, count = struct.unpack_from("=HH", elf, 54)
+    return [struct.unpack_from("=I", elf, offset + size * i)[0] for i in range(count)]
+
+
+def test_the_entry_is_compiled_to_a_new_folder_for_every_user_and_every_root(
+    tmp_path: Path, source: Path
+) -> None:
+    entry = tmp_path / "package" / "libexec" / "zonectl-entry"
+    before = os.umask(0o077)
+    try:
+        accelerator.compile_entry(str(entry))
+    finally:
+        os.umask(before)
+    assert os.listdir(entry.parent) == [entry.name]
+    assert stat.S_IMODE(entry.stat().st_mode) == 0o755
+    assert PT_INTERP not in program_headers(entry.read_bytes()), "a zone's root may hold no dynamic linker"
+    assert status_of(entry) == 7
+
+
+def test_the_entry_is_replaced_at_once(tmp_path: Path, source: Path) -> None:
+    entry = tmp_path / "zonectl-entry"
+    accelerator.compile_entry(str(entry))
+    with open(entry, "rb") as held:
+        old = held.read()
+        source.write_text(source.read_text().replace("7", "8"))
+        accelerator.compile_entry(str(entry))
+        held.seek(0)
+        assert held.read() == old, "who holds the old one keeps it whole"
+    assert status_of(entry) == 8
+
+
+def test_an_entry_that_does_not_compile_leaves_the_old_one(tmp_path: Path, source: Path) -> None:
+    entry = tmp_path / "libexec" / "zonectl-entry"
+    accelerator.compile_entry(str(entry))
+    source.write_text("int main(void) { return unknown; }\n")
+    with pytest.raises(subprocess.CalledProcessError):
+        accelerator.compile_entry(str(entry))
+    assert os.listdir(entry.parent) == [entry.name]
+    assert status_of(entry) == 7
+
+
+@pytest.mark.parametrize("form", ["--entry", "client"])
+def test_without_a_compiler_it_says_so_in_a_line(tmp_path: Path, form: str) -> None:
+    words = {"--entry": ["--entry", "new/zonectl-entry"], "client": ["new/zonectl", "launcher"]}[form]
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "accelerator.py", *words],
+        cwd=tmp_path,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "accelerator.py: there is no C compiler: apt install gcc libc6-dev\n"
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["Makefile", "tools/venv", "tools/install"])
+def test_who_makes_the_entry_names_its_place(name: str) -> None:
+    assert ENTRY in (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_a_compiled_entry_is_in_no_commit_and_no_archive() -> None:
+    folder = f"/{os.path.dirname(ENTRY)}"
+    assert f"{folder}/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    targets = PYPROJECT["tool"]["hatch"]["build"]["targets"]
+    for target in ["wheel", "sdist"]:
+        assert folder in targets[target]["exclude"], target
+
+
 # ------------------------------------------------------------------------------------------ the tree speaks of zonectl
 
 
@@ -189,7 +285,7 @@ def repository_files() -> list[Path]:
     )
     if git.returncode == 0:
         return [ROOT / name for name in git.stdout.split("\0") if name and (ROOT / name).is_file()]
-    products = {".venv", "build", "dist", "__pycache__", ".git"}
+    products = {".venv", "build", "dist", "libexec", "__pycache__", ".git"}
     return [
         path
         for path in ROOT.rglob("*")

@@ -145,10 +145,10 @@ def clear(context: Context) -> list[str]:
 
 def _is_in_use(token: str) -> bool:
     """Whether a process of ours, not one in a zone, has a file of the folder among its arguments."""
-    mark, ours = f"/{_FOLDER}{token}/", proc.namespace_ids("self").get("pid")
+    mark, ours = f"/{_FOLDER}{token}/", proc.namespace_id("self", "pid")
     pids = filter(str.isdecimal, os.listdir("/proc"))
     named = (pid for pid in pids if mark in (proc.read(pid, "cmdline", limit_bytes=_MOST_WORDS) or ""))
-    return any(proc.namespace_ids(pid).get("pid") == ours for pid in named)
+    return any(proc.namespace_id(pid, "pid") == ours for pid in named)
 
 
 def _tokens(context: Context) -> list[str]:

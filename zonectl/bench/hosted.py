@@ -19,10 +19,8 @@ from zonectl.errors import SyscallError
 from zonectl.kernel import attributes, process
 from zonectl.model.instance import zone_cgroup
 from zonectl.runtime import program
-from zonectl.runtime.launch import end
-from zonectl.security import ceilings, ranks
+from zonectl.security import ceilings, keyring, ranks
 from zonectl.security.accounts import Account
-from zonectl.security.attributes import begin_keyring
 from zonectl.security.steps import rank_step
 
 if TYPE_CHECKING:
@@ -69,6 +67,9 @@ class Pipes:
         """Close the other ends, once the program has them: only then does an end show. Twice is fine."""
         while self._theirs:
             os.close(self._theirs.pop())
+
+    def keep_signals(self) -> None:
+        """Nobody sends signals."""
 
     def attach(self, master: int) -> None:
         """Let go of a terminal: none is asked for."""
@@ -142,16 +143,16 @@ def hosted(given: Hosted, pipes: Pipes) -> Iterator[int]:
         pipes.let_go()
         yield pid
     finally:
-        end(pidfd)
+        process.end_child(pidfd)
 
 
 def _become(given: Hosted, pipes: Pipes, parent: int) -> None:
-    """In the order of `runtime.initial` and `security.attributes`."""
+    """In the order of native/restrictions.c."""
     os.setsid()
     program.connect(pipes.streams())
     process.close_all_but((0, 1, 2))
     with suppress(SyscallError):  # no room for a key: it has its caller's, as nothing here looks at keys
-        begin_keyring()
+        keyring.begin()
     ranks.apply(rank_step(given.config), 0)
     os.umask(given.config.process.umask)
     os.chdir(given.folder)

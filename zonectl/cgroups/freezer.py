@@ -8,7 +8,7 @@ from __future__ import annotations
 from zonectl.cgroups import events, files
 from zonectl.errors import TimedOut
 
-_THAW_S = 1.0
+_THAW_S = 5.0
 
 
 def freeze(directory: str, *, timeout_s: float) -> None:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from zonectl.cgroups import block, devices, files
-from zonectl.cgroups.steps.kinds import FilterDevices, WriteDeviceLimit, WriteLimit
+from zonectl.cgroups.steps.kinds import WriteDeviceLimit, WriteLimit
 from zonectl.errors import HostLacks, ZonectlError
 from zonectl.kernel import bpf
 from zonectl.model.audit import DeviceFilter
@@ -14,7 +14,7 @@ from zonectl.model.audit import DeviceFilter
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from zonectl.cgroups.steps.kinds import CgroupStep
+    from zonectl.cgroups.steps.kinds import CgroupStep, FilterDevices
 
 
 def settings(steps: Iterable[CgroupStep]) -> tuple[tuple[str, str | None], ...]:
@@ -33,19 +33,19 @@ def settings(steps: Iterable[CgroupStep]) -> tuple[tuple[str, str | None], ...]:
     return tuple(found)
 
 
-def device_filter(steps: Iterable[CgroupStep]) -> DeviceFilter | None:
+def device_filter(steps: Iterable[FilterDevices]) -> DeviceFilter | None:
     """The device programs of the group of the step that attaches one; None without such a step, or without an answer.
 
     The one that is wanted is loaded for its tag, which the kernel alone can tell: it hashes what it has made of the
     instructions.
     """
-    for step in steps:
-        if isinstance(step, FilterDevices):
-            try:
-                return DeviceFilter(attached=_attached(step.path), wanted=_wanted(step))
-            except (OSError, ZonectlError):
-                return None
-    return None
+    step = next(iter(steps), None)
+    if step is None:
+        return None
+    try:
+        return DeviceFilter(attached=_attached(step.path), wanted=_wanted(step))
+    except (OSError, ZonectlError):
+        return None
 
 
 def _attached(group: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -42,21 +41,12 @@ def _quietly(act: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return failure.INTERRUPTED
     except BrokenPipeError:
-        _give_up_output()
+        failure.give_up(sys.stdout)
         return failure.BROKEN_PIPE
     except OSError:
-        _give_up_output()
+        failure.give_up(sys.stdout)
         raise
     return status
-
-
-def _give_up_output() -> None:
-    """Have what is still buffered go nowhere, or the interpreter's end would fail on it once more."""
-    with suppress(OSError, AttributeError, ValueError):
-        fd = sys.stdout.fileno()
-        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        os.dup2(null, fd)
-        os.close(null)
 
 
 def _tolerate_bytes() -> None:

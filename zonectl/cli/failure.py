@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from zonectl.errors import (
@@ -20,6 +22,7 @@ from zonectl.model.escape import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TextIO
 
 FAILED = 1
 USAGE = 2
@@ -99,7 +102,19 @@ def tell(error: Exception, *, debug: bool = False) -> None:
 
 
 def complain(text: str) -> None:
-    """Write a line, or several at once, to standard error."""
+    """Write a line, or several at once, to standard error; in vain where nobody is there any more."""
     if sys.stderr is not None:
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        try:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+        except OSError:
+            give_up(sys.stderr)
+
+
+def give_up(stream: TextIO) -> None:
+    """Have what is still buffered go nowhere, or the interpreter's end would fail on it once more."""
+    with suppress(OSError, AttributeError, ValueError):
+        fd = stream.fileno()
+        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(null, fd)
+        os.close(null)

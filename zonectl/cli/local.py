@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import stat
 from typing import TYPE_CHECKING
 
@@ -100,9 +101,15 @@ class LocalFrontend:
             UsageError: a stream is a directory or a device other than a terminal or /dev/null.
 
         """
-        streams = self._lent.streams(self._copied)
+        if self._session is None:
+            # Until they are the program's, they do what Ctrl-C does.
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.default_int_handler)
+        return self._lent.streams(self._copied)
+
+    def keep_signals(self) -> None:
+        """Keep the caller's signals for the program from now on; twice is fine."""
         self._begin()
-        return streams
 
     def attach(self, master: int) -> None:
         """Take over `master`, the host's side of a pty made in the zone; it is pumped while `wait` waits."""

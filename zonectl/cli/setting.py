@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ class Setting:
             return self.given
         from zonectl.cli.local import LocalFrontend
 
+        # A caller that ignores it would have our children reaped by the kernel before we can ask how they ended.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         return LocalFrontend()
 
     def require_warden(self, verb: str, zone: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from zonectl import config
 from zonectl.cli import values
-from zonectl.errors import ConfigError
+from zonectl.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -57,6 +57,7 @@ def load(source: str, changes: Sequence[str], *, command: Sequence[str] = ()) ->
 
     Raises:
         ConfigError: the file, the image's name, a change or the command has problems.
+        UsageError: there is no working directory.
 
     """
     if command:
@@ -66,7 +67,7 @@ def load(source: str, changes: Sequence[str], *, command: Sequence[str] = ()) ->
             return config.load(source, changes).config
         text = f'name = "{name_of(source)}"\n'
         overrides = [f"root.image={source}", *changes]
-        return config.parse(text, file=_COMMAND_LINE, folder=os.getcwd(), overrides=overrides)
+        return config.parse(text, file=_COMMAND_LINE, folder=_here(), overrides=overrides)
     except ConfigError as error:
         if not command:
             raise
@@ -77,6 +78,13 @@ def _of_command(problem: Problem) -> Problem:
     """What is wrong with a command was not written behind a `--set`."""
     own = problem.line is None and problem.key.startswith("command")
     return replace(problem, file=_COMMAND_LINE) if own else problem
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise UsageError(f"the working directory: {error.strerror}") from error
 
 
 def name_of(image: str) -> str:
@@ -105,7 +113,7 @@ def amend(
     if amended == zone:
         return zone
     try:
-        return config.parse(config.dumps(amended), file=_COMMAND_LINE, folder=os.getcwd())
+        return config.parse(config.dumps(amended), file=_COMMAND_LINE, folder=_here())
     except ConfigError as error:
         # The lines are those of a text that nobody has seen.
         raise ConfigError([replace(problem, line=None) for problem in error.problems]) from error

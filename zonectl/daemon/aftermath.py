@@ -42,8 +42,14 @@ def start_again(setting: Setting, name: str) -> int:
     if setting.jobs.stopped_by_user(name):
         restarts.remove(setting.paths, name)
         return 0
+
+    def is_called_off() -> bool:
+        """Whether a stop was under way, and has ended."""
+        return restarts.load(setting.paths, name) != note or setting.jobs.stopped_by_user(name)
+
+    warden = ZonedWarden(setting.channel, setting.paths, again=True)
     try:
-        setting.jobs.start(name, warden=ZonedWarden(setting.channel, setting.paths, again=True))
+        setting.jobs.start(name, warden=warden, unless=is_called_off)
     except (StateError, NoSuchZone):  # started by somebody else, or gone
         return 0
     except ZonectlError as error:

@@ -47,6 +47,7 @@ class Caller:
         self._listening = False
         self.interrupted: int | None = None
         self.gone = False
+        self._missed: list[int] = []
 
     def listen(self) -> None:
         """Let the client's signals interrupt from now on."""
@@ -112,14 +113,24 @@ class Caller:
             frame = self.receive()
             if frame is not None:
                 self._interrupt(frame)
-            elif self._verb in verbs.READING:
+            elif self._verb in verbs.READING | verbs.FOREGROUND:
                 self.interrupted = signal.SIGPIPE
                 raise KeyboardInterrupt
 
+    def take_missed(self) -> list[int]:
+        """The signals that came for a program that was not there yet, and interrupt nothing."""
+        missed, self._missed = self._missed, []
+        return missed
+
     def _interrupt(self, frame: Frame) -> None:
-        if frame.kind == protocol.SIGNAL and int(frame.body) in _INTERRUPTING:
-            self.interrupted = int(frame.body)
-            raise KeyboardInterrupt
+        if frame.kind != protocol.SIGNAL:
+            return
+        number = int(frame.body)
+        if number not in _INTERRUPTING:
+            self._missed.append(number)
+            return
+        self.interrupted = number
+        raise KeyboardInterrupt
 
     def _readable(self) -> bool:
         poll = select.poll()
@@ -163,15 +174,18 @@ class WarmFrontend:
         finally:
             for fd in copied.values():
                 os.close(fd)
-        self._caller.hush()
         return streams
+
+    def keep_signals(self) -> None:
+        """Keep the caller's signals for the program from now on; twice is fine."""
+        self._caller.hush()
 
     def attach(self, master: int) -> None:
         """Send `master`, the host's side of a pty made in the zone, to the client, which pumps it."""
         self._caller.send(protocol.MASTER, descriptors=(master,))
         self._attached = True
         os.close(master)
-        self._caller.hush()
+        self.keep_signals()
 
     def wait(self, pidfd: int, deliver: Callable[[int], None]) -> ExitStatus:
         """Wait until the process of `pidfd` has ended, passing the caller's signals to `deliver`.
@@ -180,11 +194,14 @@ class WarmFrontend:
         unknown where the process is not a child of this one and the kernel cannot tell.
         """
         self._lent.close()
-        with self._caller.synchronous():
-            self._relay_until(pidfd, deliver)
-            if self._attached:
-                self._caller.send(protocol.DRAIN)
-                self._drained()
+        # For good: nothing is to break off what comes after the program.
+        self._caller.hush()
+        for number in self._caller.take_missed():
+            deliver(number)
+        self._relay_until(pidfd, deliver)
+        if self._attached:
+            self._caller.send(protocol.DRAIN)
+            self._drained()
         status = process.wait_pidfd(pidfd)
         if status is None:
             msg = "the end of the program that was waited for cannot be told"

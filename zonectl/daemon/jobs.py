@@ -64,8 +64,8 @@ class Jobs(Protocol):
     def command(self, argv: Sequence[str], *, frontend: Frontend, warden: Warden) -> int:
         """Run a command line; its exit status."""
 
-    def start(self, name: str, *, warden: Warden) -> None:
-        """Start a zone again."""
+    def start(self, name: str, *, warden: Warden, unless: Callable[[], bool]) -> None:
+        """Start a zone again, `unless` something speaks against it when nobody else works on the zone."""
 
     def finish(self, name: str, ended: ExitStatus) -> bool:
         """Note how the zone ended, and undo what was done to the host for it; idempotent. False when it runs."""
@@ -121,9 +121,9 @@ class RuntimeJobs:
         """Run a command line; its exit status."""
         return cli.main(argv, frontend=frontend, warden=warden)
 
-    def start(self, name: str, *, warden: Warden) -> None:
-        """Start a zone again."""
-        start.start(self._context(warden), name)
+    def start(self, name: str, *, warden: Warden, unless: Callable[[], bool]) -> None:
+        """Start a zone again, `unless` something speaks against it when nobody else works on the zone."""
+        start.start(self._context(warden), name, unless=unless)
 
     def finish(self, name: str, ended: ExitStatus) -> bool:
         """Note how the zone ended, and undo what was done to the host for it; idempotent. False when it runs."""

@@ -16,6 +16,8 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import prctl
+
 from zonectl.daemon import journal
 from zonectl.daemon.handover import MAX_MESSAGE_BYTES
 from zonectl.daemon.zonelog import Source, ZoneLog
@@ -72,6 +74,7 @@ class Logger:
 
     def run(self) -> int:
         """Log until told to leave by SIGTERM, or until zoned and all zones have gone."""
+        prctl.set_name("zoned logger")
         take_over(lock_path(self._paths))
         signals = pump.Signals(self._loop, self._leave)
         signals.catch(signal.SIGTERM)

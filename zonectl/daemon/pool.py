@@ -18,6 +18,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import prctl
+
 from zonectl.daemon.caller import nothing
 from zonectl.daemon.offspring import fork
 from zonectl.daemon.slate import Slate
@@ -161,6 +163,7 @@ class Attendant:
 
     def attend(self, zoned: int) -> int:
         """Wait for clients of our own user, and serve them; returns when zoned wants no more of us."""
+        prctl.set_name("zoned worker")
         # Not a handler of Python's: a signal that comes just before accept(2) waits would go unnoticed in there.
         signal.signal(signal.SIGUSR2, signal.SIG_DFL)
         set_pdeathsig(signal.SIGUSR2)

@@ -92,6 +92,9 @@ class Server:
         return self._leave(self._outcome, signals)
 
     def _leave(self, outcome: Outcome, signals: pump.Signals) -> Outcome:
+        if outcome.program is None:
+            # From here on it leaves: told to once more, it must not end halfway.
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
         signals.close()
         for received in self._outdated:
             received.accept()
@@ -114,8 +117,9 @@ class Server:
             self._outcome = self._leaving
 
     def _engaged(self, pid: int) -> None:
-        """A worker has a client."""
+        """A worker has a client; it may be served before anybody looks whether one is busy."""
         self._workers.add(pid)
+        self._busy_at = time.monotonic()
         if self._leaving and self._leaving.idle:
             self._leaving = None
         self._hire()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import resource
 import socket
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+
+import prctl
 
 import zonectl
 from zonectl.daemon import journal
@@ -15,8 +19,7 @@ from zonectl.errors import DaemonError, SyscallError
 from zonectl.kernel import ranking
 from zonectl.kernel.attributes import set_child_subreaper
 from zonectl.model.limits import DEFAULTS, Limit
-from zonectl.security import attributes as restrictions
-from zonectl.security import ceilings
+from zonectl.security import ceilings, keyring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +30,10 @@ BACKLOG = 128
 LISTEN_FDS_START = 3
 UMASK = 0o022
 """zoned's own."""
+
+_ENDING_S = 1.0
+"""How long zoned's group may be busy with processes that are ending."""
+_PAUSE_S = 0.01
 
 _KEPT = ("PATH", "LC_ALL", "ZONECTL_IDLE")
 
@@ -119,7 +126,7 @@ def drop_caller(paths: Paths) -> None:
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)
     ranking.reset_ioprio(0)
-    restrictions.begin_keyring()
+    keyring.begin()
     _drop_limits()
     wire_streams(paths)
 
@@ -165,6 +172,7 @@ def lower_files_limit(soft: int) -> None:
 def become_parent(leaf: str | None) -> None:
     """Become the parent of orphaned descendants, in the cgroup `leaf` rather than the caller's."""
     set_child_subreaper()
+    prctl.set_name("zoned")
     if leaf is not None:
         with suppress(OSError):  # a tree that is not ours to change
             os.makedirs(leaf, exist_ok=True)
@@ -176,8 +184,22 @@ def leave_group(leaf: str | None) -> None:
     if leaf is not None:
         with suppress(OSError):
             _write(f"{os.path.dirname(os.path.dirname(leaf))}/cgroup.procs", str(os.getpid()))
-            os.rmdir(leaf)
+            _remove_group(leaf)
             os.rmdir(os.path.dirname(leaf))
+
+
+def _remove_group(folder: str) -> None:
+    """Remove a group; one whose last process is just ending is busy for a moment."""
+    until = time.monotonic() + _ENDING_S
+    while True:
+        try:
+            os.rmdir(folder)
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def _write(path: str, text: str) -> None:

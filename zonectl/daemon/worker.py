@@ -61,6 +61,8 @@ def serve(setting: Setting, sock: socket.socket) -> bool:
     except (ProtocolError, TimeoutError) as error:
         setting.complain(f"a client was not understood: {error}")
         return False
+    except OSError:  # it has gone
+        return False
     if len(frame.descriptors) != 1 + len(hello.sent):
         setting.complain("a client did not send its descriptors")
         return False
@@ -97,7 +99,10 @@ class _Call:
 
     def run(self, frame: Frame) -> bool:
         """Take over the client's setting, run the command, send the status: whether it ended as commands do."""
-        protocol.send(self._sock, protocol.WELCOME)
+        try:
+            protocol.send(self._sock, protocol.WELCOME)
+        except OSError:  # the client has gone, and nothing was done for it
+            return False
         self._enter(frame)
         sys.argv = ["zonectl", *self._argv]
         call = verbs.parse(self._argv, self._environment, verbs.working_folder())

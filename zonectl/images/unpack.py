@@ -36,7 +36,7 @@ from zonectl.store import documents
 from zonectl.store.fields import Fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from zonectl.images.limits import Limits
 
@@ -69,10 +69,11 @@ def unpack(archive_fd: int, target_fd: int, *, limits: Limits) -> Unpacked:
     reader, writer = os.pipe()
     try:
         job = partial(_child, archive_fd, target_fd, report_fd=writer, limits=limits)
-        _pid, pidfd = process.spawn(job, flags=_NAMESPACES)
-        os.close(writer)
-        writer = -1
+        pidfd, mask = _spawn(job)
         try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            os.close(writer)
+            writer = -1
             report = _read_report(reader, time.monotonic() + limits.time_s)
         finally:
             # It has reported, or nothing is wanted of it any more.
@@ -85,6 +86,21 @@ def unpack(archive_fd: int, target_fd: int, *, limits: Limits) -> Unpacked:
     if not report:
         raise ImageError(f"unpacking the archive broke off ({ended})")
     return _parsed(report)
+
+
+def _spawn(job: Callable[[], int]) -> tuple[int, set[signal.Signals | int]]:
+    """A child that does the job: its pidfd, and the signal mask to be restored where the child is sure to be ended.
+
+    No interruption may come between its birth and there. In the child signals stay blocked: its parent ends it.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        _pid, pidfd = process.spawn(job, flags=_NAMESPACES)
+    except BaseException:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        raise
+    return pidfd, mask
 
 
 @contextmanager

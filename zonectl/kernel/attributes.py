@@ -19,22 +19,10 @@ if TYPE_CHECKING:
 PR_SET_PDEATHSIG: Final = 1
 PR_GET_DUMPABLE: Final = 3
 PR_SET_DUMPABLE: Final = 4
-PR_SET_KEEPCAPS: Final = 8
-PR_CAPBSET_DROP: Final = 24
-PR_SET_SECUREBITS: Final = 28
 PR_SET_CHILD_SUBREAPER: Final = 36
 PR_SET_NO_NEW_PRIVS: Final = 38
 PR_GET_NO_NEW_PRIVS: Final = 39
-PR_CAP_AMBIENT: Final = 47
-PR_CAP_AMBIENT_RAISE: Final = 2
-PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 
-SECBIT_NOROOT: Final = 1 << 0
-SECBIT_NOROOT_LOCKED: Final = 1 << 1
-SECBIT_NO_SETUID_FIXUP: Final = 1 << 2
-SECBIT_NO_SETUID_FIXUP_LOCKED: Final = 1 << 3
-SECBIT_KEEP_CAPS: Final = 1 << 4
-SECBIT_NO_CAP_AMBIENT_RAISE: Final = 1 << 6
 
 _HEADER: Final = struct.pack("=Ii", 0x20080522, 0)
 """`struct __user_cap_header_struct`: _LINUX_CAPABILITY_VERSION_3, this thread."""
@@ -99,40 +87,6 @@ def no_new_privs() -> bool:
 def set_pdeathsig(sig: int) -> None:
     """Get `sig` when the parent thread ends (0: none); PR_SET_PDEATHSIG, Linux 2.1.57."""
     _prctl(PR_SET_PDEATHSIG, sig, 0, 0, 0, subject="PR_SET_PDEATHSIG")
-
-
-def set_keepcaps(on: bool) -> None:  # noqa: FBT001 - the kernel's own argument
-    """Keep permitted capabilities over a change of all user ids from 0; PR_SET_KEEPCAPS, Linux 2.2.18."""
-    _prctl(PR_SET_KEEPCAPS, int(on), 0, 0, 0, subject="PR_SET_KEEPCAPS")
-
-
-def set_securebits(bits: int) -> None:
-    """Set the SECBIT_* flags; PR_SET_SECUREBITS, Linux 2.6.26, needs CAP_SETPCAP."""
-    _prctl(PR_SET_SECUREBITS, bits, 0, 0, 0, subject="PR_SET_SECUREBITS")
-
-
-def drop_bounding(cap: int) -> None:
-    """Take capability `cap` out of the bounding set; PR_CAPBSET_DROP, Linux 2.6.25."""
-    _prctl(PR_CAPBSET_DROP, cap, 0, 0, 0, subject=f"PR_CAPBSET_DROP {cap}")
-
-
-def drop_bounding_from(first: int) -> None:
-    """Take every capability from number `first` on, as many as the kernel has, out of the bounding set."""
-    cap = first
-    while (result := _prctl.attempt(PR_CAPBSET_DROP, cap, 0, 0, 0)) == 0:
-        cap += 1
-    if result != -errno.EINVAL:
-        raise SyscallError("prctl", -result, f"PR_CAPBSET_DROP {cap}")
-
-
-def ambient_clear() -> None:
-    """Empty the ambient set; PR_CAP_AMBIENT_CLEAR_ALL, Linux 4.3."""
-    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, subject="PR_CAP_AMBIENT_CLEAR_ALL")
-
-
-def ambient_raise(cap: int) -> None:
-    """Put `cap`, which is permitted and inheritable, into the ambient set; PR_CAP_AMBIENT_RAISE, Linux 4.3."""
-    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0, subject=f"PR_CAP_AMBIENT_RAISE {cap}")
 
 
 def capget() -> Capabilities:

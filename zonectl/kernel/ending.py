@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import struct
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,14 @@ PIDFD_INFO_EXIT: Final = 1 << 3
 
 REAPING_GRACE_MS: Final = 100
 """How long `wait_pidfd` gives somebody else's child to be reaped, since only then the exit code can be read."""
+
+_TRACED_S: Final = 1.0
+"""How long a tracer is given to hear of an end: it runs, unless it is hostile or stopped."""
+
+_PAUSE_S: Final = 0.001
+
+_EXIT_CODE: Final = 49
+"""Of the fields of /proc/PID/stat behind the name, which are the third and those that follow."""
 
 _PIDFD_INFO: Final = struct.Struct("=QQ11Ii")
 
@@ -101,8 +110,9 @@ def wait_pidfd(pidfd: int, *, timeout_s: float | None = None, reap: bool = True)
 
     Without `reap` it stays a zombie (WNOWAIT), for somebody else to learn how it ended.
 
-    The status of somebody else's child can be read after they reaped it (Linux 6.15); it is unknown otherwise.
-    waitid(2) with P_PIDFD, Linux 5.4.
+    The status of somebody else's child can be read after they reaped it (Linux 6.15); it is unknown otherwise. A
+    child that another process traces is ours to reap only when that one has heard of its end (ptrace(2)): where it
+    does not listen, the status is told after a second, and the child stays a zombie. waitid(2) with P_PIDFD, Linux 5.4.
 
     Raises:
         SyscallError: waitid, for another reason than that the process is not ours.
@@ -110,14 +120,21 @@ def wait_pidfd(pidfd: int, *, timeout_s: float | None = None, reap: bool = True)
     """
     if not _readable(pidfd, timeout_ms=None if timeout_s is None else max(0, round(timeout_s * 1000))):
         return None
-    try:
-        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | (0 if reap else os.WNOWAIT))
-    except ChildProcessError:
-        return _status_of_stranger(pidfd)
-    except OSError as error:
-        raise failed("waitid", error) from error
-    if result is None or result.si_code == os.CLD_EXITED:
-        return ExitStatus(status=result.si_status if result else None)
+    until = time.monotonic() + _TRACED_S
+    while True:
+        try:
+            result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | (0 if reap else os.WNOWAIT))
+        except ChildProcessError:
+            return _status_of_stranger(pidfd)
+        except OSError as error:
+            raise failed("waitid", error) from error
+        if result is not None:
+            break
+        if time.monotonic() > until:
+            return _status_of_zombie(pidfd)
+        time.sleep(_PAUSE_S)
+    if result.si_code == os.CLD_EXITED:
+        return ExitStatus(status=result.si_status)
     return ExitStatus(signal=result.si_status)
 
 
@@ -130,10 +147,29 @@ def _status_of_stranger(pidfd: int) -> ExitStatus:
     return (info.ended if info else None) or ExitStatus()
 
 
+def _status_of_zombie(pidfd: int) -> ExitStatus:
+    """How a child ended that is not reaped yet: the 52nd field of its stat, proc_pid_stat(5)."""
+    try:
+        with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
+            (pid,) = (line.split()[1] for line in file if line.startswith("Pid:"))
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return ExitStatus.of_wait_status(int(file.read().rpartition(")")[2].split()[_EXIT_CODE]))
+    except (OSError, ValueError):  # its tracer was quicker: it is gone
+        return ExitStatus()
+
+
 def _readable(pidfd: int, *, timeout_ms: int | None) -> bool:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(timeout_ms))
+
+
+def end_child(pidfd: int) -> None:
+    """Kill the child of `pidfd`, wait for its end, and close the descriptor; fine when it has ended."""
+    try:
+        kill_and_reap(pidfd)
+    finally:
+        os.close(pidfd)
 
 
 def kill_and_reap(pidfd: int) -> ExitStatus:

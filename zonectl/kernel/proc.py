@@ -19,7 +19,6 @@ _GONE: Final = {errno.ENOENT, errno.ESRCH, errno.EACCES, errno.EPERM, errno.EINV
 _NAMESPACE_ID: Final = re.compile(r"\w+:\[(\d+)\]")
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 _LIMIT_NAME: Final = 26
-_PF_FORKNOEXEC: Final = 0x40
 """Columns of the name in /proc/PID/limits."""
 
 
@@ -121,14 +120,22 @@ def has_memory(pid: int) -> bool:
     return True
 
 
-def has_executed(pid: int) -> bool | None:
-    """Whether the process has executed a program since it was forked; a zombie says so too. None when it is gone.
+def command_name(pid: int) -> str | None:
+    """The name of what the process has executed, or has called itself (proc_pid_comm(5)): at most 15 bytes.
 
-    PF_FORKNOEXEC of the kernel's flags (field 9): set by the fork, taken away by an execve that has come too far to
-    fail, before descriptors are closed (copy_process(), begin_new_exec()).
+    A zombie has the name that it ended with. None when it is gone.
     """
-    fields = _stat_fields(pid)
-    return not int(fields[6]) & _PF_FORKNOEXEC if fields else None
+    text = read(pid, "stat")
+    return text[text.index("(") + 1 : text.rindex(")")] if text else None
+
+
+def root_of(pid: int) -> int | None:
+    """Which user of ours is root of the process's user namespace (user_namespaces(7)); None when it is gone."""
+    for line in (read(pid, "uid_map") or "").splitlines():
+        inside, outside, _count = map(int, line.split())
+        if inside == 0:
+            return outside
+    return None
 
 
 def nice(pid: int) -> int | None:
@@ -191,19 +198,21 @@ def _limit(text: str) -> int | None:
 
 def namespace_ids(pid: int | str) -> dict[str, int]:
     """Inode numbers of the process's namespaces by kind ("mnt", "pid", …); those that can be read (namespaces(7))."""
-    found: dict[str, int] = {}
     try:
         kinds = os.listdir(f"/proc/{pid}/ns")
     except OSError:
-        return found
-    for kind in kinds:
-        try:
-            match = _NAMESPACE_ID.fullmatch(os.readlink(f"/proc/{pid}/ns/{kind}"))
-        except OSError:  # gone, hidden, or a zombie
-            continue
-        if match:
-            found[kind] = int(match[1])
-    return found
+        return {}
+    found = {kind: namespace_id(pid, kind) for kind in kinds}
+    return {kind: number for kind, number in found.items() if number is not None}
+
+
+def namespace_id(pid: int | str, kind: str) -> int | None:
+    """The inode number of the process's namespace of that kind; None where it is gone, hidden, or a zombie."""
+    try:
+        match = _NAMESPACE_ID.fullmatch(os.readlink(f"/proc/{pid}/ns/{kind}"))
+    except OSError:
+        return None
+    return int(match[1]) if match else None
 
 
 def cgroup_of(pid: int | str) -> str | None:

@@ -12,24 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from zonectl.errors import SyscallError
 from zonectl.kernel.attributes import (
-    Capabilities,
-    ambient_clear,
-    capget,
-    capset,
-    drop_bounding,
     set_child_subreaper,
     set_dumpable,
-    set_keepcaps,
     set_no_new_privs,
-    set_pdeathsig,
-    set_securebits,
     setfsgid,
     setfsuid,
-    setgroups,
-    setresgid,
-    setresuid,
 )
-from zonectl.kernel.ending import ExitStatus, PidfdInfo, kill_and_reap, pidfd_exited, pidfd_info, wait_pidfd
+from zonectl.kernel.ending import ExitStatus, end_child, kill_and_reap, pidfd_exited, pidfd_info, wait_pidfd
 from zonectl.kernel.libc import LIBC_HOLDING_GIL, SystemCall, c_text, failed
 
 if TYPE_CHECKING:
@@ -37,33 +26,21 @@ if TYPE_CHECKING:
 
 # Of `attributes` and `ending`, for callers to whom all of it is about processes.
 __all__ = [
-    "Capabilities",
     "ExitStatus",
-    "PidfdInfo",
-    "ambient_clear",
-    "capget",
-    "capset",
-    "drop_bounding",
+    "end_child",
     "kill_and_reap",
     "pidfd_exited",
     "pidfd_info",
     "set_child_subreaper",
     "set_dumpable",
-    "set_keepcaps",
     "set_no_new_privs",
-    "set_pdeathsig",
-    "set_securebits",
     "setfsgid",
     "setfsuid",
-    "setgroups",
-    "setresgid",
-    "setresuid",
     "wait_pidfd",
 ]
 
 CLONE_NEWTIME: Final = 0x00000080
 CLONE_PIDFD: Final = 0x00001000
-CLONE_PARENT: Final = 0x00008000
 CLONE_NEWNS: Final = 0x00020000
 CLONE_CHILD_CLEARTID: Final = 0x00200000
 CLONE_CHILD_SETTID: Final = 0x01000000
@@ -75,7 +52,6 @@ CLONE_NEWPID: Final = 0x20000000
 CLONE_NEWNET: Final = 0x40000000
 CLONE_INTO_CGROUP: Final = 0x200000000
 
-CLOSE_RANGE_CLOEXEC: Final = 4
 EX_SOFTWARE: Final = 70
 """Exit status of a child of `spawn` whose function raised (sysexits.h)."""
 
@@ -124,54 +100,21 @@ _sethostname = SystemCall("sethostname", c_char_p, c_ulong)
 _setdomainname = SystemCall("setdomainname", c_char_p, c_ulong)
 
 
-def clone(
-    flags: int, *, cgroup_fd: int | None = None, sibling: bool = False, owner: int | None = None
-) -> tuple[int, int]:
+def clone(flags: int, *, cgroup_fd: int | None = None) -> tuple[int, int]:
     """Fork with new namespaces: (pid, pidfd) in the parent, who owns the pidfd; (0, -1) in the child.
 
-    `flags` are the CLONE_NEW* wanted; with `cgroup_fd` the child is born in that group; a `sibling` becomes a
-    child of the caller's parent, and ends with the signal that the caller itself ends with. A new user namespace
-    belongs to the user `owner`, who has all capabilities over it, and whom the kernel charges for what is used in it
-    (user_namespaces(7)); to the caller's if none is given. clone(2); CLONE_INTO_CGROUP since Linux 5.7.
+    `flags` are the CLONE_NEW* wanted; with `cgroup_fd` the child is born in that group. clone(2); CLONE_INTO_CGROUP
+    since Linux 5.7.
 
     The caller should be single-threaded: a lock that another thread holds is never released in the child, where the
     C library still remembers that thread (see `attributes.setgroups`). Handlers of pthread_atfork(3) are not run.
 
     Raises:
-        SyscallError: clone3, or the caller may not be `owner`.
+        SyscallError: clone3.
 
     """
-    if owner is None:
-        return _clone(flags, cgroup_fd=cgroup_fd, sibling=sibling)
-    try:
-        _be_for_a_moment(owner)
-        pid, pidfd = _clone(flags, cgroup_fd=cgroup_fd, sibling=sibling)
-    except SyscallError:
-        _be_root_again()
-        raise
-    # The child has no id 0 yet, and is left as it was born.
-    if pid:
-        _be_root_again()
-    return pid, pidfd
-
-
-def _be_for_a_moment(uid: int) -> None:
-    """Have the effective user id `uid`, and still all capabilities: root's real and saved id keep them permitted."""
-    setresuid(-1, uid, -1)
-    held = capget()
-    capset(held.permitted, held.permitted, held.inheritable)
-    # The change of ids has taken it, and the child needs its files in /proc.
-    set_dumpable(True)
-
-
-def _be_root_again() -> None:
-    setresuid(-1, 0, -1)
-    set_dumpable(True)
-
-
-def _clone(flags: int, *, cgroup_fd: int | None, sibling: bool) -> tuple[int, int]:
     pidfd = c_int(-1)
-    arguments = _clone_arguments(flags, pidfd, cgroup_fd=cgroup_fd, sibling=sibling)
+    arguments = _clone_arguments(flags, pidfd, cgroup_fd=cgroup_fd)
     address, size = ctypes.addressof(arguments), ctypes.sizeof(arguments)
     # The hooks keep the interpreter's locks and threads right; the GIL is held from the first to the last.
     _before_fork()
@@ -186,15 +129,12 @@ def _clone(flags: int, *, cgroup_fd: int | None, sibling: bool) -> tuple[int, in
     return pid, pidfd.value
 
 
-def _clone_arguments(flags: int, pidfd: c_int, *, cgroup_fd: int | None, sibling: bool) -> clone_args:
+def _clone_arguments(flags: int, pidfd: c_int, *, cgroup_fd: int | None) -> clone_args:
     arguments = clone_args(flags=flags | CLONE_PIDFD, pidfd=ctypes.addressof(pidfd))
     if cgroup_fd is not None:
         arguments.flags |= CLONE_INTO_CGROUP
         arguments.cgroup = cgroup_fd
-    if sibling:
-        arguments.flags |= CLONE_PARENT
-    else:
-        arguments.exit_signal = signal.SIGCHLD
+    arguments.exit_signal = signal.SIGCHLD
     # The C library caches the thread's id, and a raw clone3 leaves the parent's there. Like its own fork, have the
     # kernel write the new one at the address that the C library registered when the thread was made.
     if (address := _thread_id_address()) is not None:
@@ -278,9 +218,9 @@ def pidfd_send_signal(pidfd: int, sig: int) -> None:
         raise failed("pidfd_send_signal", error, f"signal {sig}") from error
 
 
-def close_range(first: int, last: int = 0xFFFFFFFF, *, cloexec: bool = False) -> None:
-    """Close the descriptors `first` to `last`, or mark them so for exec; close_range(2), Linux 5.9 (mark: 5.11)."""
-    _close_range(first, last, CLOSE_RANGE_CLOEXEC if cloexec else 0, subject=f"{first}-{last}")
+def close_range(first: int, last: int = 0xFFFFFFFF) -> None:
+    """Close the descriptors `first` to `last`; close_range(2), Linux 5.9."""
+    _close_range(first, last, 0, subject=f"{first}-{last}")
 
 
 def close_all_but(kept: Iterable[int], *, first: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Reading from another process what /proc does not tell: ptrace(2)."""
+"""ptrace(2), and reading by it what /proc does not tell of another process."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ PTRACE_INTERRUPT: Final = 0x4207
 PTRACE_SECCOMP_GET_FILTER: Final = 0x420C
 PTRACE_EVENT_STOP: Final = 128
 
-STOP_S: Final = 1.0
+STOP_S: Final = 5.0
 """How long a process may take to stop: one in an uninterruptible call may never."""
 
 INSTRUCTION_BYTES: Final = 8
 """Of `struct sock_filter`."""
 
-_WALL: Final = 0x40000000
+WALL: Final = 0x40000000
+"""waitpid(2): children that clone(2) made, too."""
 _PAUSE_S: Final = 0.0002
 
-_ptrace = SystemCall("ptrace", c_long, c_long, c_void_p, c_void_p)
+request = SystemCall("ptrace", c_long, c_long, c_void_p, c_void_p)
 
 
 def first_seccomp_filter(pid: int) -> bytes:
@@ -53,9 +54,9 @@ def first_seccomp_filter(pid: int) -> bytes:
 
 def _read_filter(pid: int) -> bytes:
     with _stopped(pid):
-        length = _ptrace(PTRACE_SECCOMP_GET_FILTER, pid, 0, None)
+        length = request(PTRACE_SECCOMP_GET_FILTER, pid, 0, None)
         program = ctypes.create_string_buffer(length * INSTRUCTION_BYTES)
-        _ptrace(PTRACE_SECCOMP_GET_FILTER, pid, 0, ctypes.addressof(program))
+        request(PTRACE_SECCOMP_GET_FILTER, pid, 0, ctypes.addressof(program))
         return program.raw
 
 
@@ -65,18 +66,18 @@ def _stopped(pid: int) -> Iterator[None]:
 
     One that does not stop in time, or whose block fails, is let go when this process ends.
     """
-    _ptrace(PTRACE_SEIZE, pid, None, None)
-    _ptrace(PTRACE_INTERRUPT, pid, None, None)
+    request(PTRACE_SEIZE, pid, None, None)
+    request(PTRACE_INTERRUPT, pid, None, None)
     pending = _await_stop(pid)
     yield
-    _ptrace(PTRACE_DETACH, pid, None, pending or None)
+    request(PTRACE_DETACH, pid, None, pending or None)
 
 
 def _await_stop(pid: int) -> int:
     """Wait until the process has stopped: the signal that it is about to get, 0 for none."""
     deadline = time.monotonic() + STOP_S
     while True:
-        found, status = os.waitpid(pid, os.WNOHANG | _WALL)
+        found, status = os.waitpid(pid, os.WNOHANG | WALL)
         if found and os.WIFSTOPPED(status):
             return 0 if status >> 16 == PTRACE_EVENT_STOP else os.WSTOPSIG(status)
         if found:

@@ -1,4 +1,4 @@
-"""Pseudo-terminals of a zone: opened in its own devpts, which a zone could have replaced, so that is checked."""
+"""Pseudo-terminals of a devpts, opened as native/streams.c opens a zone's: what is there could have been replaced."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import fcntl
 import os
 import stat
 import struct
-import termios
 from typing import Final
 
 from zonectl.errors import SyscallError
@@ -24,7 +23,6 @@ PTMX: Final = (5, 2)
 UNIX98_SLAVE_MAJORS: Final = range(136, 144)
 
 _OPENING: Final = os.O_RDWR | os.O_NOCTTY
-_WINSIZE: Final = struct.Struct("=HHHH")
 
 
 def open_terminal(devpts_dir_fd: int) -> tuple[int, int]:
@@ -68,21 +66,3 @@ def _check_device(fd: int, subject: str, *, majors: range | tuple[int, ...]) -> 
     known = stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) in majors
     if not known or fs_magic(fd) != DEVPTS_SUPER_MAGIC:
         raise SyscallError("fstat", errno.ENODEV, subject)
-
-
-def set_window_size(fd: int, rows: int, columns: int) -> None:
-    """Tell the terminal `fd` its size; its foreground gets SIGWINCH when that is new. TIOCSWINSZ, ioctl_tty(2)."""
-    try:
-        fcntl.ioctl(fd, termios.TIOCSWINSZ, _WINSIZE.pack(rows, columns, 0, 0))
-    except OSError as error:
-        raise failed("TIOCSWINSZ", error) from error
-
-
-def make_controlling(slave: int) -> None:
-    """Give this process's session, begun if it leads none, the controlling terminal `slave`; ioctl_tty(2)."""
-    try:
-        if os.getsid(0) != os.getpid():
-            os.setsid()
-        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-    except OSError as error:
-        raise failed("TIOCSCTTY", error) from error

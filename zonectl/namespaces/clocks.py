@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from zonectl.errors import SyscallError
 from zonectl.kernel import process
 
 if TYPE_CHECKING:
+    from zonectl.model.script import Script
     from zonectl.namespaces.steps.process import ShiftClocks
 
 
-def apply(step: ShiftClocks) -> None:
-    """Make the time namespace that an execve of this process enters (time_namespaces(7), Linux 5.6).
+def write(step: ShiftClocks, script: Script) -> None:
+    """Add to the script what makes the time namespace that an execve enters (time_namespaces(7), Linux 5.6).
 
-    Before the root is left: /proc is still the host's, and in it `self` is this process.
-
-    Raises:
-        SyscallError: ERANGE for a clock that would be negative or run out.
-
+    Before the root is left: /proc is still the host's, and in it `self` is init.
     """
-    process.unshare(process.CLONE_NEWTIME)
+    script.unshare(process.CLONE_NEWTIME)
     if step.text:
-        offsets = os.open("/proc/self/timens_offsets", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(offsets, step.text.encode())
-        except OSError as error:
-            raise SyscallError("write", error.errno or 0, "/proc/self/timens_offsets") from error
-        finally:
-            os.close(offsets)
+        script.shift_clocks(step.text)

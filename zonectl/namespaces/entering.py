@@ -1,13 +1,14 @@
 """Joining the namespaces of a running zone.
 
 In this order, each for a reason: not dumpable before anything (a zone's process must not trace who comes in,
-CVE-2016-9962); the user namespace with all others in one call, by a pidfd, so that nothing can change between two of
-them; the zone's ids before the pid namespace; and the pid namespace last, for it holds only for children.
+CVE-2016-9962); then all namespaces in one call, by a pidfd, so that nothing can change between two of them, the pid
+namespace, which holds for children only, among them: once in the user namespace nobody may look at an init that has not
+executed anything there yet; then the zone's ids.
 """
 
 from __future__ import annotations
 
-import os
+import errno
 from typing import TYPE_CHECKING
 
 from zonectl.errors import SyscallError
@@ -37,8 +38,7 @@ def enter(pidfd: int, *, pid: int) -> None:
         SyscallError: a namespace cannot be joined, or the process has ended.
 
     """
-    join(pidfd, pid=pid, kinds=_KINDS)
-    process.setns(pidfd, process.CLONE_NEWPID)
+    _join(pidfd, differing(pid), process.CLONE_NEWPID)
 
 
 def join(pidfd: int, *, pid: int, kinds: Collection[str]) -> None:
@@ -50,17 +50,34 @@ def join(pidfd: int, *, pid: int, kinds: Collection[str]) -> None:
         SyscallError: a namespace cannot be joined, or the process has ended.
 
     """
+    _join(pidfd, differing(pid, kinds=kinds))
+
+
+def _join(pidfd: int, flags: int, besides: int = 0) -> None:
     process.set_dumpable(False)
-    ours, theirs = proc.namespace_ids("self"), proc.namespace_ids(pid)
-    differing = {kind for kind in kinds if kind in theirs and theirs[kind] != ours.get(kind)}
-    flags = 0
-    for kind in differing:
-        flags |= _KINDS[kind]
     # setns with a pidfd verifies that the process is still the one that was opened; a reused pid cannot mislead it.
-    process.setns(pidfd, flags)
-    if "user" in differing:
+    process.setns(pidfd, flags | besides)
+    if flags & process.CLONE_NEWUSER:
         become_root()
         process.set_dumpable(False)
+
+
+def differing(pid: int, *, kinds: Collection[str] = tuple(_KINDS)) -> int:
+    """In which of the namespaces `kinds` the process `pid` differs from this one, as flags CLONE_NEW*.
+
+    Raises:
+        SyscallError: one cannot be read, and nobody may take it for this process's own.
+
+    """
+    flags = 0
+    for kind in kinds:
+        # One of clocks that a process has made is its own from its next execve on.
+        of_theirs = "time_for_children" if kind == "time" else kind
+        ours, theirs = proc.namespace_id("self", kind), proc.namespace_id(pid, of_theirs)
+        if ours is not None and theirs is None:
+            raise SyscallError("readlink", errno.ESRCH, f"/proc/{pid}/ns/{kind}")
+        flags |= _KINDS[kind] if theirs != ours else 0
+    return flags
 
 
 def become_root() -> None:
@@ -68,17 +85,3 @@ def become_root() -> None:
     attributes.setgroups(())
     attributes.setresgid(0, 0, 0)
     attributes.setresuid(0, 0, 0)
-
-
-def change_root(path: str) -> None:
-    """Have the folder `path` as root and as working directory.
-
-    Raises:
-        SyscallError: it is not there, or this process lacks CAP_SYS_CHROOT.
-
-    """
-    try:
-        os.chroot(path)
-        os.chdir("/")
-    except OSError as error:
-        raise SyscallError("chroot", error.errno or 0, path) from error

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from zonectl.errors import SyscallError, ZonectlError
-from zonectl.kernel import mount, path
+from zonectl.model.script import HERE
 from zonectl.namespaces.steps.mounts import NODES
 from zonectl.namespaces.steps.nodes import FILESYSTEM, MakeNodes, Node, PlaceNodes
 from zonectl.namespaces.trees import new_filesystem
+
+if TYPE_CHECKING:
+    from zonectl.model.script import Script
 
 
 def make(step: MakeNodes) -> int:
@@ -46,19 +49,14 @@ def _make(folder: int, name: str, node: Node, *, owner: int) -> None:
         raise SyscallError("mknod", error.errno or 0, node.path) from error
 
 
-def place(step: PlaceNodes, tree: int, root: int) -> None:
-    """Mount the nodes of `tree` in the root of that descriptor; this process is in the staging folder.
-
-    Raises:
-        SyscallError: a node cannot be mounted.
-
-    """
-    os.mkdir(NODES, 0o700)
-    mount.move_mount(tree, to_path=NODES)
+def write(step: PlaceNodes, script: Script) -> None:
+    """Add to the script what mounts the nodes of the tree in the root; the working folder is the staging folder."""
+    tree = script.tree(step.slot)
+    script.make_folder(HERE, NODES, 0o700)
+    script.move(tree, HERE, NODES)
     for number, target in enumerate(step.targets):
-        with ExitStack() as held:
-            place = path.make_file_in_root(root, target, 0o600, owner=None)
-            held.callback(os.close, place)
-            node = mount.open_tree(tree, str(number), mount.OPEN_TREE_CLONE)
-            held.callback(os.close, node)
-            mount.move_mount(node, to_fd=place)
+        place, node = script.descriptor(), script.descriptor()
+        script.file(place, target, 0o600)
+        script.clone(node, tree, str(number))
+        script.move(node, place)
+        script.close(node, place)

@@ -11,14 +11,16 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from zonectl.errors import HostLacks, SyscallError, ZonectlError
-from zonectl.kernel import inquiry, mount, path, process
+from zonectl.errors import SyscallError
+from zonectl.kernel import inquiry, mount, path
 from zonectl.namespaces import entering
 from zonectl.namespaces.steps.sysctls import ATTRIBUTES, WriteSysctls, file_of
-from zonectl.namespaces.trees import new_filesystem
+from zonectl.namespaces.trees import attribute_bits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from zonectl.model.script import Script
 
 _RESOLVE = path.RESOLVE_BENEATH | path.RESOLVE_NO_SYMLINKS | path.RESOLVE_NO_XDEV
 _KINDS = ("user", "net", "ipc", "uts")
@@ -27,53 +29,27 @@ _MOST_BYTES = 1 << 16
 _READ, _UNREAD = b"+", b"-"
 
 
-def apply(step: WriteSysctls) -> None:
-    """Write the settings of `step`.
-
-    Raises:
-        HostLacks: this kernel does not have one, or lets only the host's root set it.
-        ZonectlError: the kernel refuses a value.
-        SyscallError: something else failed.
-
-    """
+def write(step: WriteSysctls, script: Script) -> None:
+    """Add to the script what writes the settings of `step`."""
     if step.domain_name is not None:
-        process.setdomainname(step.domain_name)
+        script.domain_name(step.domain_name)
     if not step.files:
         return
-    procfs = new_filesystem("proc", (), ATTRIBUTES)
-    try:
-        if mount.fs_magic(procfs) != mount.PROC_SUPER_MAGIC:
-            raise SyscallError("fstatfs", errno.ENODEV, "not a procfs")
-        for name, value in step.files:
-            _write(procfs, name, value)
-    finally:
-        os.close(procfs)
-
-
-def _write(procfs: int, name: str, value: str) -> None:
-    key = name.removeprefix("sys/").replace("/", ".")
-    try:
-        setting = path.openat2(procfs, name, os.O_WRONLY, resolve=_RESOLVE)
-    except SyscallError as error:
-        raise _refused(key, error.errno) from error
-    try:
-        os.write(setting, value.encode())
-    except OSError as error:
-        raise _refused(key, error.errno or 0) from error
-    finally:
-        os.close(setting)
-
-
-def _refused(key: str, number: int) -> ZonectlError:
-    match number:
-        case errno.ENOENT:
-            return HostLacks(f"this kernel has no {key} for a zone", hint="remove it from [sysctl]")
-        case errno.EACCES | errno.EPERM:
-            return HostLacks(
-                f"this kernel lets only the host's root set {key}", hint="remove it from [sysctl]"
-            )
-        case _:
-            return ZonectlError(f"the kernel refuses the value of {key}: {os.strerror(number)}")
+    procfs = script.descriptor()
+    script.filesystem(procfs, "proc", (), attribute_bits(ATTRIBUTES), magic=mount.PROC_SUPER_MAGIC)
+    for name, value in step.files:
+        key = name.removeprefix("sys/").replace("/", ".")
+        script.set(
+            procfs,
+            name,
+            value,
+            (
+                f"this kernel has no {key} for a zone",
+                f"this kernel lets only the host's root set {key}",
+                f"the kernel refuses the value of {key}",
+            ),
+        )
+    script.close(procfs)
 
 
 def read_back(pidfd: int, *, pid: int, names: Sequence[str]) -> tuple[tuple[str, str | None], ...]:

@@ -13,6 +13,7 @@ from zonectl.network.channel import open_channel
 from zonectl.network.steps import DefaultRoute, DisableIpv6, FixIpv6, LinkUp, LoopbackUp, SetAddress
 
 if TYPE_CHECKING:
+    from zonectl.model.script import Script
     from zonectl.network.channel import Channel
     from zonectl.network.steps import InsideStep
     from zonectl.network.wire import Request
@@ -55,20 +56,44 @@ class Wiring:
         return self._channel
 
 
+def write(step: InsideStep, script: Script) -> None:
+    """Add the calls of a step to the script of a zone's init, which is in its network namespace already."""
+    match step:
+        case DisableIpv6():
+            for path, value in step.sysctls:
+                script.write(path, value, unless_without=sysctl.IPV6)
+        case FixIpv6():
+            for path, value in step.sysctls:
+                script.write(path, value)
+        case LoopbackUp() | DefaultRoute():
+            _ask(_request(step), script)
+        case SetAddress() | LinkUp():
+            _ask(_request(step, index=0), script, link=step.link)
+        case _:
+            assert_never(step)
+
+
+def _ask(request: Request, script: Script, *, link: str = "") -> None:
+    script.ask(request.call, request.subject, request.pack(0), link=link)
+
+
 def apply(step: InsideStep) -> None:
     """Carry out a single step, as `Wiring.apply`."""
     with Wiring() as wires:
         wires.apply(step)
 
 
-def _request(step: LoopbackUp | SetAddress | LinkUp | DefaultRoute) -> Request:
+def _request(step: LoopbackUp | SetAddress | LinkUp | DefaultRoute, *, index: int | None = None) -> Request:
+    """The message that `step` sends; `index` is its link's number, asked of the kernel if it is not given."""
     match step:
         case LoopbackUp():
             return rtnetlink.bring_up(rtnetlink.LOOPBACK_INDEX, subject="lo")
         case SetAddress():
-            return rtnetlink.add_address(_index(step.link), step.address, subject=step.link)
+            return rtnetlink.add_address(
+                _index(step.link) if index is None else index, step.address, subject=step.link
+            )
         case LinkUp():
-            return rtnetlink.bring_up(_index(step.link), subject=step.link)
+            return rtnetlink.bring_up(_index(step.link) if index is None else index, subject=step.link)
         case DefaultRoute():
             return rtnetlink.default_route(step.gateway)
         case _:

@@ -6,6 +6,8 @@ import os
 
 from zonectl.errors import SyscallError
 
+IPV6 = "/proc/sys/net/ipv6"
+"""Which a kernel without IPv6 lacks."""
 _VALUE_BYTES = 64
 
 
@@ -45,4 +47,4 @@ def write(path: str, value: str) -> None:
 
 def has_ipv6() -> bool:
     """Whether the kernel was built or started with IPv6."""
-    return os.path.exists("/proc/sys/net/ipv6")
+    return os.path.exists(IPV6)

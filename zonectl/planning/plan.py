@@ -16,7 +16,7 @@ from zonectl.planning import protections
 from zonectl.security import steps as security_steps
 
 if TYPE_CHECKING:
-    from zonectl.cgroups.steps.kinds import CgroupStep
+    from zonectl.cgroups.steps.kinds import CgroupStep, FilterDevices
     from zonectl.model.config import ZoneConfig
     from zonectl.model.facts import HostFacts
     from zonectl.model.instance import Instance
@@ -34,9 +34,9 @@ class ZonePlan:
     """The steps of a start, in order.
 
     The worker does `shared` (what the instance's zones have in common, where it is missing), `before` (what has to be
-    there before init is), `clone`, what needs init's namespaces: `maps`, `trees` and `links`, and `rank`. Init does
-    `inside`, the network's part of it when the links are there, `restrict` and `execute`. `cgroup` is the group that
-    init is born in, "" for none.
+    there before init is), `clone`, what needs init's namespaces: `maps`, `trees` and `links`, and, while init is at
+    work, `devices` and `rank`. Init does `inside`, the network's part of it when the links are there, `restrict` and
+    `execute`. `cgroup` is the group that init is born in, "" for none.
     """
 
     shared: tuple[SharedStep, ...]
@@ -45,6 +45,7 @@ class ZonePlan:
     maps: tuple[WriteIdMap, ...]
     trees: tuple[CloneTree | MakeNodes, ...]
     links: tuple[MakeVeth, ...]
+    devices: tuple[FilterDevices, ...]
     inside: tuple[Step, ...]
     rank: Rank
     restrict: Restrict
@@ -55,8 +56,8 @@ class ZonePlan:
     @property
     def steps(self) -> tuple[Step, ...]:
         """All of them."""
-        host = (*self.shared, *self.before, self.clone, *self.maps, *self.trees, *self.links, self.rank)
-        return *host, *self.inside, self.restrict, self.execute
+        host = (*self.shared, *self.before, self.clone, *self.maps, *self.trees, *self.links)
+        return *host, *self.devices, self.rank, *self.inside, self.restrict, self.execute
 
 
 def plan(
@@ -90,13 +91,15 @@ def plan(
     settings = sysctl_steps(config.sysctl)
     return ZonePlan(
         shared=network_steps.shared_steps(config.network, instance) if veth else (),
-        before=(*limits, *cgroup_steps.device_steps(config, facts.cgroup, group=group)),
+        before=limits,
         clone=namespace_steps.clone_step(config, binding, cgroup=f"{group}/payload" if group else ""),
         maps=namespace_steps.id_map_steps(config, binding),
         trees=namespace_steps.tree_steps(config, binding, facts),
         links=network_steps.host_steps(config.network, instance, binding) if veth else (),
+        devices=cgroup_steps.device_steps(config, facts.cgroup, group=group),
         inside=(
             security_steps.JoinKeyring(),
+            *namespace_steps.first_steps(config),
             *inside,
             *wired,
             *settings,

@@ -18,7 +18,7 @@ from zonectl.errors import StateError, SyscallError, ZonectlError
 from zonectl.kernel import process
 from zonectl.namespaces import entering
 from zonectl.runtime.landing import Landing
-from zonectl.runtime.packing import LEFT_OUT, LeftOut, pack
+from zonectl.runtime.packing import LEFT_OUT, LeftOut, forget_members, pack
 from zonectl.runtime.status import open_init, require
 
 if TYPE_CHECKING:
@@ -151,7 +151,8 @@ def _unpack(pipe: BinaryIO, target: str, base: str) -> tuple[str, ...]:
     folder, renamed = _place(target, base)
     left = LeftOut()
     with Landing(folder) as landing, tarfile.open(fileobj=pipe, mode="r|") as archive:
-        for member in archive:
+        while (member := archive.next()) is not None:
+            forget_members(archive)
             if member.type in LEFT_OUT:
                 left.note(LEFT_OUT[member.type], member.name)
             elif member.name == base or member.name.startswith(f"{base}/"):

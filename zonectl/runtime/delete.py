@@ -11,7 +11,7 @@ from zonectl.runtime import zones
 from zonectl.runtime.remains import discard, discard_damaged, teardown_when_last
 from zonectl.runtime.settle import sweep
 from zonectl.runtime.status import require, status
-from zonectl.runtime.stop import end_init
+from zonectl.runtime.stop import cut_short, end_init
 from zonectl.store import documents, records
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def delete(context: Context, name: str, *, force: bool = False) -> None:
         StoreError: its record is damaged and `force` is not set, or a file cannot be removed.
 
     """
+    if force:
+        cut_short(context, name)
     with zones.locked(context, name, "delete"):
         try:
             _delete(context, name, force=force)

@@ -67,8 +67,8 @@ class Effects:
         with self._doing("have what all zones share"):
             shared.ensure(steps, lock=held)
 
-    def before(self, steps: Sequence[CgroupStep]) -> None:
-        """Make the zone's control group and its limits."""
+    def limit(self, steps: Sequence[CgroupStep]) -> None:
+        """Make the zone's control group and its limits, or set more of them."""
         for step in steps:
             self._note(step)
             self._undo.callback(self._tree.undo, step)

@@ -1,46 +1,52 @@
 """exec: a program in a running zone.
 
-    worker                      helper                          program
-      clone, into init's group ▶
-      its rank
-      RANKED ─────────────────▶ joins the zone (entering.enter)
-                                clone, as the worker's child ───▶
-                       ◀──────── BORN (its pidfd)
-                                exits                           streams or pty, user
-                       ◀──────────────────────────────────────── READY (with the master of its pty)
-                                                                restrictions
-      EXEC ──────────────────────────────────────────────────▶ filter, execve
-                       ◀──────────────────────────────────────── end of file: executed; or FAILED
+    worker                      zonectl-entry, three times
+      posix_spawn ────────────▶ not dumpable, clones a sibling into init's group, exits
+      the rank of that
+      RANKED ─────────────────────▶ joins the zone, clones a sibling, exits
+                                        streams or pty
+                       ◀─────────────── READY (with its root, and the master of its pty)
+      looks up the user
+      ORDER (what it becomes) ────────▶ restrictions, filter
+      EXEC ───────────────────────────▶ execve
+                       ◀─────────────── end of file: executed; or FAILED
 
-The helper is there because a pid namespace is entered only by children, and it enters the group while it still has
-the host root's right to (CLONE_INTO_CGROUP; the zone's root may not write to the group's ancestors).
+The first enters the group while it still has the host root's right to (CLONE_INTO_CGROUP; the zone's root may not write
+to the group's ancestors), and the second is there because a pid namespace is entered only by children. All three are
+children of the worker.
+
+From the second on they are in a group of the zone's, which may freeze it, and the third is seen by its processes, which
+may stop it: all of it has ENTRY_S, and the caller's signals end it until the word to execute.
 """
 
 from __future__ import annotations
 
 import os
-import signal
+import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zonectl.errors import StateError, SyscallError, ZonectlError
-from zonectl.kernel import attributes, proc, process
+from zonectl.errors import ProgramError, StateError, SyscallError, ZonectlError
+from zonectl.kernel import proc, process
 from zonectl.namespaces import entering
-from zonectl.runtime import filters, program, zones
-from zonectl.runtime.handshake import Channel, close_all, failure
+from zonectl.runtime import entry, filters, zones
+from zonectl.runtime.handshake import Channel, Late
 from zonectl.runtime.status import open_init, require
-from zonectl.security import accounts, ranks
-from zonectl.security import attributes as restrictions
-from zonectl.security.steps import Rank, Restrict, rank_step, restrict_step
+from zonectl.security import ranks
+from zonectl.security.steps import rank_step, restrict_step
 
 if TYPE_CHECKING:
     from zonectl.kernel.process import ExitStatus
     from zonectl.model.record import LiveNote
     from zonectl.runtime.context import Context
     from zonectl.runtime.frontend import Frontend
+    from zonectl.security.steps import Rank
 
-FAILED_STATUS = 125
+ENTRY_S = 30.0
+"""How long a program may take to come in: a busy machine needs milliseconds, and a zone could have it wait for ever."""
+
+_PAUSE_S = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,34 +69,37 @@ def execute(context: Context, name: str, request: Request, *, frontend: Frontend
     Raises:
         StateError: the zone is not running.
         ProgramError: the program cannot be executed.
-        ZonectlError: the zone ended meanwhile, or a restriction cannot be applied.
+        ZonectlError: the zone ended meanwhile, lets nobody in, or a restriction cannot be applied.
 
     """
     found = require(context, name, "exec")
     if found.live is None:
         raise _ended(name)
     config = zones.load_config(context, name)
+    restrict = restrict_step(
+        config,
+        context.facts,
+        seccomp=filters.of_zone(context, config, name),
+        user=request.user,
+        workdir=request.workdir,
+    )
+    order = entry.Order(
+        restrict=restrict,
+        argv=request.argv,
+        env=(*config.env, *request.env),
+        step="execute",
+        terminal_type=request.terminal_type,
+        bound_to_parent=True,
+    )
     joining = _Joining(
         live=found.live,
-        request=request,
-        env=(*config.env, *request.env),
+        order=order,
         rank=rank_step(config),
-        restrict=restrict_step(
-            config,
-            context.facts,
-            seccomp=filters.of_zone(context, config, name),
-            user=request.user,
-            workdir=request.workdir,
-        ),
         streams=(None, None, None) if request.terminal_type else frontend.streams(),
         window=frontend.window if request.terminal_type else None,
     )
     with ExitStack() as held:
-        pidfd, channel, master = _join(context, name, joining, held=held)
-        if master is not None:
-            frontend.attach(master)
-        channel.bid("EXEC")
-        channel.expect_end()
+        pidfd = _come_in(context, name, joining, frontend=frontend, held=held)
 
         def deliver(number: int) -> None:
             with suppress(SyscallError):
@@ -99,94 +108,116 @@ def execute(context: Context, name: str, request: Request, *, frontend: Frontend
         return frontend.wait(pidfd, deliver)
 
 
+def _come_in(context: Context, name: str, joining: _Joining, *, frontend: Frontend, held: ExitStack) -> int:
+    """Bring the program up in the zone: its pidfd, which `held` closes when it has ended it."""
+    try:
+        pidfd, channel = _join(context, name, joining, held=held)
+        master = entry.answer(channel, joining.order, pid=joining.live.pid)
+        if master is not None:
+            frontend.attach(master)
+        frontend.keep_signals()
+        channel.bid("EXEC")
+        channel.expect_end()
+    except Late as error:
+        require(context, name, "exec")  # or it has been paused
+        raise _shut(name) from error
+    except ProgramError:
+        raise
+    except ZonectlError as error:
+        # Where the zone has ended meanwhile, that is all that there is to be said.
+        require(context, name, "exec")
+        error.zone = error.zone or name
+        raise
+    return pidfd
+
+
 def _ended(name: str) -> StateError:
     return StateError(zone=name, state="installed", verb="exec", hint=f"zonectl start {name}")
 
 
+def _shut(name: str) -> ZonectlError:
+    message = "it has frozen or stopped the process that was to be the program"
+    return ZonectlError(message, zone=name, hint=f"zonectl stop {name}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Joining:
-    """What the helper and the program need to know, carried over by fork."""
+    """Whom the program's process joins, what it is born with and becomes; with `window` its streams are a pty."""
 
     live: LiveNote
-    request: Request
-    env: tuple[tuple[str, str], ...]
+    order: entry.Order
     rank: Rank
-    restrict: Restrict
     streams: tuple[int | None, int | None, int | None]
     window: tuple[int, int] | None
 
 
-def _join(
-    context: Context, name: str, joining: _Joining, *, held: ExitStack
-) -> tuple[int, Channel, int | None]:
-    """Make the process that will be the program; returns its pidfd, its channel, and its pty's master if any."""
-    init = open_init(joining.live)
-    if init is None:
-        raise _ended(name)
-    held.callback(os.close, init)
+def _join(context: Context, name: str, joining: _Joining, *, held: ExitStack) -> tuple[int, Channel]:
+    """Make the process that will be the program; returns its pidfd and its channel, which `held` closes."""
+    siblings = entry.Siblings.begin()
+    held.callback(siblings.end)
     ours, theirs = Channel.pair()
     held.callback(ours.close)
-    group = _open_group(context, joining.live.pid)
+    ours.hurry(ENTRY_S)
     try:
-        pid, helper = process.clone(0, cgroup_fd=group)
+        pidfd = _spawn(context, name, joining, channel=theirs, siblings=siblings)
     finally:
-        if group is not None:
-            os.close(group)
-    if pid == 0:
-        _be_helper(joining, init, theirs)
-    theirs.close()
-    _rank(joining.rank, pid, helper=helper, channel=ours)
-    # It waits for nobody, and what it says is kept.
-    ended = process.wait_pidfd(helper)
-    os.close(helper)
-    if ended is None or ended.code:
-        message, fds = ours.hear()
-        close_all(fds)
-        raise failure(message)
-    pidfd, fds = _introductions(ours, held)
-    return pidfd, ours, fds[0] if fds else None
-
-
-def _rank(rank: Rank, pid: int, *, helper: int, channel: Channel) -> None:
-    """Give the helper, and so the program, its rank, while it closes what it does not need."""
+        theirs.close()
     try:
-        ranks.apply(rank, pid)
-        channel.bid("RANKED")
-    except ZonectlError:
-        _end(helper)
+        _see_begun(joining.live.pid, ours)
+    except BaseException:
+        process.end_child(pidfd)
         raise
+    _, pidfd = siblings.after(pidfd, ours, number=0)
+    try:
+        # Of the second, in its group: the processors of that bound those that a process may have.
+        ranks.apply(joining.rank, siblings.pid(0))
+        ours.bid("RANKED")
+    except BaseException:
+        process.end_child(pidfd)
+        raise
+    _, pidfd = siblings.after(pidfd, ours, number=1)
+    held.callback(process.end_child, pidfd)
+    return pidfd, ours
 
 
-def _introductions(channel: Channel, held: ExitStack) -> tuple[int, list[int]]:
-    """The program's pidfd, which BORN brings, and what comes with READY; both are said in whatever order they run.
+def _spawn(
+    context: Context, name: str, joining: _Joining, *, channel: Channel, siblings: entry.Siblings
+) -> int:
+    """The pidfd of the first process."""
+    namespaces = entering.differing(joining.live.pid)
+    with ExitStack() as held:
+        init = open_init(joining.live)
+        if init is None:
+            raise _ended(name)
+        held.callback(os.close, init)
+        group = _open_group(context, joining.live.pid)
+        if group is not None:
+            held.callback(os.close, group)
+        pid = entry.spawn_exec(
+            joining.streams,
+            channel=channel.fileno(),
+            init=init,
+            siblings=siblings,
+            group=group,
+            namespaces=namespaces,
+            first=entry.stream_words(joining.streams, joining.window),
+        )
+        return entry.pidfd_of(pid)
 
-    A program that fails is heard of, and still has to be reaped: until then its zone's init could not end.
-    """
-    born: int | None = None
-    ready: list[int] | None = None
-    failed: ZonectlError | None = None
-    while born is None or (ready is None and failed is None):
-        message, fds = channel.hear()
-        match message.get("word"):
-            case "BORN":
-                (born,) = fds
-                held.callback(_end, born)
-            case "READY":
-                ready = fds
-            case _:
-                close_all(fds)
-                failed = failure(message)
-    if failed is not None:
-        close_all(ready or ())
-        raise failed
-    return born, ready or []
+
+def _see_begun(pid: int, channel: Channel) -> None:
+    """Wait until init is in its time namespace, as it is once it executes: who joins before gets the host's clocks."""
+    while _is_between_clocks(pid):
+        if not channel.left_s:
+            raise Late
+        time.sleep(_PAUSE_S)
 
 
-def _end(pidfd: int) -> None:
-    with suppress(SyscallError):
-        process.pidfd_send_signal(pidfd, signal.SIGKILL)
-    process.wait_pidfd(pidfd)
-    os.close(pidfd)
+def _is_between_clocks(pid: int) -> bool:
+    """Whether init has not executed yet; a program that has made itself another namespace of clocks has."""
+    if proc.namespace_id(pid, "time") == proc.namespace_id(pid, "time_for_children"):
+        return False
+    return proc.command_name(pid) == entry.NAME
 
 
 def _open_group(context: Context, pid: int) -> int | None:
@@ -194,62 +225,8 @@ def _open_group(context: Context, pid: int) -> int | None:
     group = proc.cgroup_of(pid)
     if context.facts.cgroup.mount is None or group is None:
         return None
-    return os.open(f"{context.facts.cgroup.mount}{group}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-
-
-def _be_helper(joining: _Joining, init: int, channel: Channel) -> None:
-    status = FAILED_STATUS
+    path = f"{context.facts.cgroup.mount}{group}"
     try:
-        status = _help(joining, init, channel)
-    except Exception as error:  # noqa: BLE001 - a process ends here, and its parent hears why
-        channel.fail(error, "join the zone")
-    finally:
-        os._exit(status)
-
-
-def _help(joining: _Joining, init: int, channel: Channel) -> int:
-    attributes.set_dumpable(False)
-    program.connect(joining.streams)
-    process.close_all_but((0, 1, 2, init, channel.fileno()))
-    channel.expect("RANKED")
-    restrictions.begin_keyring()
-    entering.enter(init, pid=joining.live.pid)
-    pid, pidfd = process.clone(0, sibling=True)
-    if pid:
-        channel.say("BORN", [pidfd])
-        return 0
-    try:
-        _become(joining, init, channel)
-    except Exception as error:  # noqa: BLE001 - a process ends here, and its parent hears why
-        channel.fail(error, "execute")
-    return FAILED_STATUS
-
-
-def _become(joining: _Joining, init: int, channel: Channel) -> None:
-    os.close(init)
-    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    account = accounts.look_up(joining.restrict.user, root)
-    master = _streams(joining, root, account)
-    os.close(root)
-    channel.say("READY", [] if master is None else [master])
-    if master is not None:
-        os.close(master)
-    env = program.environment(joining.env, account, terminal_type=joining.request.terminal_type)
-    argv = joining.request.argv or (account.shell or "/bin/sh",)
-    restrictions.apply(joining.restrict, account, prepare=lambda: _prepare(channel, argv[0]))
-    program.execute(argv, env)
-
-
-def _prepare(channel: Channel, name: str) -> None:
-    channel.expect("EXEC")
-    program.die_with_parent(channel.fileno(), name)
-    program.reset_signals()
-    process.close_range(3, cloexec=True)
-
-
-def _streams(joining: _Joining, root: int, account: accounts.Account) -> int | None:
-    if joining.window is None:
-        os.setsid()
-        program.replace_null(joining.streams, root)
-        return None
-    return program.take_terminal(root, joining.window, account)
+        return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:  # the zone has moved its init, and removed it
+        raise SyscallError("open", error.errno or 0, path) from error

@@ -16,8 +16,9 @@ class Frontend(Protocol):
     A host terminal never enters a zone. Where the caller has one, either a pty is made inside the zone and its master
     goes to `attach`, or (`streams`) a pipe stands in for the stream and the front end copies.
 
-    From `streams` or `attach` on, the caller's signals are kept for the program: `wait` delivers them. A program may
-    have begun, and asked for a signal, before the runtime gets round to waiting for it.
+    From `keep_signals` or `attach` on, all of the caller's signals are kept for the program: `wait` delivers them. A
+    program may have begun, and asked for a signal, before the runtime gets round to waiting for it. Until then those
+    that end a command end the verb; the others are kept.
     """
 
     @property
@@ -35,6 +36,9 @@ class Frontend(Protocol):
             UsageError: a stream is a directory or a device other than a terminal or /dev/null.
 
         """
+
+    def keep_signals(self) -> None:
+        """Keep the caller's signals for the program from now on; twice is fine."""
 
     def attach(self, master: int) -> None:
         """Take over `master`, the host's side of a pty made in the zone, and pump it until its end."""

@@ -1,20 +1,26 @@
 """What a worker and the init that it makes say to each other.
 
-    worker                                      init
-      clone3 ─────────────────────────────────▶ closes all that it does not need, waits
-      id maps, trees
-      TREES (descriptors, in batches) ────────▶ mounts, host name
+    worker                                      zonectl-entry
+      posix_spawn ────────────────────────────▶ closes all that it does not need, clones init, exits
+      id maps                                   init: keyring
+      IDS ────────────────────────────────────▶ its ids
+      SCRIPT (all that follows until READY) ──▶ clocks, the scaffold of its mounts, host name
+      trees
+      TREES (descriptors, in batches) ────────▶ mounts
       veth
       LINKS ──────────────────────────────────▶ network, root
-                       ◀──────────────────────── READY (with the master of its pty, if one is wanted)
-      live.json                                 restrictions
-      EXEC ───────────────────────────────────▶ filter, execve
+      devices, rank
+                       ◀──────────────────────── READY (with its root, and the master of its pty if one is wanted)
+      looks up the user
+      ORDER (what it becomes) ────────────────▶ restrictions, filter
+      live.json
+      EXEC ───────────────────────────────────▶ execve (and here the filter, if it would not let the word be heard)
                        ◀──────────────────────── end of file: executed; or FAILED
 
-A parked init (`zonectl ready`) says READY and then waits on the zone's own socket for whoever connects and says EXEC;
-its restrictions come then.
+A parked init (`zonectl ready`) hears its ORDER, and PARKED once live.json is there, and then waits on the zone's own
+socket for whoever connects and says EXEC; its restrictions come then.
 If the worker goes, init sees the end of its channel and exits: nothing is left half made.
-Messages are JSON objects in packets of a SOCK_SEQPACKET pair (unix(7)).
+Messages are JSON objects in packets of a SOCK_SEQPACKET pair (unix(7)); native/conversation.c words them alike.
 """
 
 from __future__ import annotations
@@ -23,6 +29,7 @@ import errno
 import json
 import os
 import select
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -40,11 +47,19 @@ BATCH = 64
 """Descriptors in one packet: the kernel takes at most 253 (SCM_MAX_FD)."""
 
 
+class Late(ZonectlError):
+    """The other side takes too long."""
+
+    def __init__(self) -> None:
+        super().__init__("a process of the zone does not answer")
+
+
 class Channel:
     """One end of the conversation. It owns its socket."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
+        self._until_s: float | None = None
 
     @staticmethod
     def pair() -> tuple[Channel, Channel]:
@@ -59,6 +74,15 @@ class Channel:
     def close(self) -> None:
         """Close the socket: the other side sees the end."""
         self._end.close()
+
+    def hurry(self, seconds: float) -> None:
+        """Let whatever is waited for from now on take `seconds` together, by the monotonic clock."""
+        self._until_s = time.monotonic() + seconds
+
+    @property
+    def left_s(self) -> float | None:
+        """How long may still be waited; None for ever."""
+        return None if self._until_s is None else max(0.0, self._until_s - time.monotonic())
 
     def say(self, word: str, fds: Sequence[int] = (), **details: int) -> None:
         """Send the message `word`, with what else it says.
@@ -102,7 +126,14 @@ class Channel:
             self.say("TREES", fds[first : first + BATCH])
 
     def hear(self) -> tuple[dict[str, object], list[int]]:
-        """The next message and its descriptors, which the caller owns; `{}` at the end of the conversation."""
+        """The next message and its descriptors, which the caller owns; `{}` at the end of the conversation.
+
+        Raises:
+            Late: it does not come in time.
+
+        """
+        if self._until_s is not None and not select.select([self._end], [], [], self.left_s)[0]:
+            raise Late
         try:
             data, fds = sockets.receive(self._end, MAX_MESSAGE_BYTES, BATCH)
         except SyscallError as error:
@@ -168,25 +199,35 @@ def describe(error: Exception, step: str) -> dict[str, object]:
 
 
 def remedy_of(error: ZonectlError) -> str | None:
-    """Which key of the zone file would waive what has failed, if one would."""
-    return remedy(error.call, error.subject) if isinstance(error, SyscallError) else None
+    """Which key of the zone file would waive what has failed, if one would; none helps against too many processes."""
+    if not isinstance(error, SyscallError) or error.errno == errno.EAGAIN:
+        return None
+    return remedy(error.call, error.subject)
 
 
 def failure(message: dict[str, object]) -> ZonectlError:
     """The exception that a message of failure means; `{}` is an end without a word."""
     if message.get("word") != "FAILED":
         return ZonectlError("init ended before it was ready")
-    text, hint = str(message.get("message")), message.get("hint")
+    cause = _cause(message)
+    text, hint = _text(message, "message"), message.get("hint")
+    if isinstance(cause, SyscallError):
+        text, hint = text or cause.message, hint or remedy_of(cause)
     match message.get("kind"):
         case "ProgramError":
-            return ProgramError(str(message.get("program")), int(str(message.get("errno"))))
+            return ProgramError(_text(message, "program"), int(str(message.get("errno"))))
         case "HostLacks":
             return HostLacks(text, hint=str(hint) if hint else None)
         case _:
-            step = str(message.get("step"))
+            step = _text(message, "step")
             failed = StepError(text, step=step, hint=str(hint) if hint else None)
-            failed.__cause__ = _cause(message)
+            failed.__cause__ = cause
             return failed
+
+
+def _text(message: dict[str, object], key: str) -> str:
+    """A text of a message: zonectl-entry says bytes that are not ASCII one by one, as os.fsdecode would."""
+    return os.fsdecode(os.fsencode(str(message.get(key, ""))))
 
 
 def _cause(message: dict[str, object]) -> Exception | None:
@@ -195,7 +236,8 @@ def _cause(message: dict[str, object]) -> Exception | None:
     if not isinstance(number, int):
         return None
     if message.get("kind") == "SyscallError":
-        return SyscallError(str(message.get("call")), number, str(message.get("subject")))
+        detail = _text(message, "detail")
+        return SyscallError(_text(message, "call"), number, _text(message, "subject"), detail=detail)
     return OSError(number, str(message.get("message")))
 
 

@@ -22,6 +22,7 @@ class Checkup:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._connections = Inspection(context.instance)
+        self._net = proc.namespace_id("self", "net")
 
     def ailments(self, found: ZoneStatus) -> tuple[str, ...]:
         """What is missing of the zone, in plain words; empty for one that has no processes, or lacks nothing.
@@ -46,9 +47,7 @@ class Checkup:
 
     def _connection(self, record: ZoneRecord, live: LiveNote) -> tuple[str, ...]:
         # An address is what zones with a link have; one that shares the host's namespace has none of its own.
-        if record.address is None or proc.namespace_ids(live.pid).get("net") == proc.namespace_ids(
-            "self"
-        ).get("net"):
+        if record.address is None or proc.namespace_id(live.pid, "net") == self._net:
             return ()
         try:
             return self._connections.of(record.id).problems

@@ -92,7 +92,7 @@ def _observe(pid: int, pidfd: int, *, plan: ZonePlan, paths: Iterable[str]) -> O
         shared=frozenset(kind for kind, inode in theirs.items() if ours.get(kind) == inode),
         group=proc.cgroup_of(pid) or "",
         settings=group_files.settings(plan.before),
-        devices=group_files.device_filter(plan.before),
+        devices=group_files.device_filter(plan.devices),
         nodes=_nodes(plan),
         sysctls=sysctls.read_back(pidfd, pid=pid, names=[name for name, _ in written(plan)]),
         standings=standing.standings(pid, paths),

@@ -32,7 +32,7 @@ LEFT_OUT: Final = {
 }
 
 MAX_DEPTH: Final = 256
-"""How deep folders are followed: each level costs a descriptor."""
+"""How deep folders are followed: each level costs two descriptors."""
 
 MAX_TOLD: Final = 20
 MAX_NAME: Final = 200
@@ -120,6 +120,11 @@ def _natural(word: str) -> int:
     return int(word)
 
 
+def forget_members(archive: tarfile.TarFile) -> None:
+    """Have `archive` remember none of its members: a zone decides how many there are."""
+    archive.members = []  # type: ignore[attr-defined]
+
+
 class _Packing:
     def __init__(self, archive: tarfile.TarFile) -> None:
         self._archive = archive
@@ -148,15 +153,20 @@ class _Packing:
         folder = os.open(name, _FOLDER, dir_fd=parent)
         try:
             self._archive.addfile(_member(shown, os.fstat(folder), tarfile.DIRTYPE))
-            for below in os.listdir(folder):
-                try:
-                    self.entry(folder, below, f"{shown}/{below}", depth=depth + 1)
-                except OSError as error:
-                    # Removed, or made into something else, since it was looked at: that is the tree's own affair.
-                    if error.errno not in _CHANGED:
-                        raise
+            with os.scandir(folder) as entries:
+                for below in entries:
+                    self._below(folder, below.name, f"{shown}/{below.name}", depth=depth + 1)
         finally:
             os.close(folder)
+
+    def _below(self, folder: int, name: str, shown: str, *, depth: int) -> None:
+        forget_members(self._archive)
+        try:
+            self.entry(folder, name, shown, depth=depth)
+        except OSError as error:
+            # Removed, or made into something else, since it was looked at: that is the tree's own affair.
+            if error.errno not in _CHANGED:
+                raise
 
     def _file(self, parent: int, name: str, shown: str) -> None:
         # The size is that of what was opened, not of what was at the name a moment before.

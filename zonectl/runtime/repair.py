@@ -93,7 +93,7 @@ def _regroup(context: Context, record: ZoneRecord, plan: ZonePlan, *, live: Live
     tree = Tree(context.facts.cgroup)
     group = zone_cgroup(context.instance, record.id)
     if not tree.exists(group):
-        for step in plan.before:
+        for step in (*plan.before, *plan.devices):
             tree.apply(step)
     inside = f"{tree.path(group)}/"
     for pid in _processes(live.pid):
@@ -104,9 +104,9 @@ def _regroup(context: Context, record: ZoneRecord, plan: ZonePlan, *, live: Live
 
 def _processes(init: int) -> list[int]:
     """All processes in the pid namespace of `init`; those that an exec has started are no descendants of it."""
-    own = proc.namespace_ids(init).get("pid")
+    own = proc.namespace_id(init, "pid")
     found = (int(name) for name in os.listdir("/proc") if name.isdecimal())
-    return [pid for pid in found if own is not None and proc.namespace_ids(pid).get("pid") == own]
+    return [pid for pid in found if own is not None and proc.namespace_id(pid, "pid") == own]
 
 
 def _move(group: str, pid: int) -> None:

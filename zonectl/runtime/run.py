@@ -117,10 +117,7 @@ def running(
 
 
 def _install(context: Context, config: ZoneConfig, record: ZoneRecord) -> Zone:
-    """What create does, without syncing anything.
-
-    The record is written once, at the end: until then the folder's name says whose the leases are.
-    """
+    """What create does, without syncing anything, and without the files of `_write_down`."""
     name = record.name
     records.make_folder(context.paths, name)
     record = allocate(context, config, record)
@@ -129,10 +126,15 @@ def _install(context: Context, config: ZoneConfig, record: ZoneRecord) -> Zone:
     roots.install(config, below, zone_dir)
     record = replace(record, layers=roots.stands_on(config, below), installed=True)
     filters.keep(context, config, name, volatile=True)
-    documents.write_text(context.paths.zone_file(name), zone_files.dumps(config), volatile=True)
-    with roots.kept(context, record.layers):
-        records.save_record(context.paths, record)
     return Zone(record=record, config=config)
+
+
+def _write_down(context: Context, zone: Zone) -> None:
+    """Write zone file and record, once: until then the folder's name says whose the leases and the group are."""
+    name = zone.record.name
+    documents.write_text(context.paths.zone_file(name), zone_files.dumps(zone.config), volatile=True)
+    with roots.kept(context, zone.record.layers):
+        records.save_record(context.paths, zone.record)
 
 
 def _launch(
@@ -148,9 +150,19 @@ def _launch(
     equipment = _equipment(zone, frontend, undo, terminal_type=terminal_type)
     equipment = replace(equipment, watched=recorder is not None)
     height = undo.height
-    launched = launch(context, zone.record.name, plan, equipment=equipment, undo=undo)
+    launched = launch(
+        context,
+        zone.record.name,
+        plan,
+        equipment=equipment,
+        undo=undo,
+        meanwhile=lambda: _write_down(context, zone),
+    )
     # What a failed start undoes step by step is found by the zone's names when it is cleared away.
     undo.instead(height, launched.end)
+    if recorder is not None:
+        # Before that: an init whose tracer was stopped could not be waited for.
+        undo.callback(recorder.give_up)
     if launched.master is not None:
         frontend.attach(launched.master)
     if recorder is None:
@@ -179,6 +191,7 @@ def _equipment(zone: Zone, frontend: Frontend, undo: Undo, *, terminal_type: str
     equipment = Equipment(env=zone.config.env, bound_to_parent=True)
     if terminal_type is None:
         equipment = replace(equipment, streams=frontend.streams())
+        frontend.keep_signals()
     else:
         equipment = replace(equipment, window=frontend.window, terminal_type=terminal_type)
     if zone.config.init:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
 from zonectl.errors import Busy, NoSuchZone, StoreError, ZonectlError
-from zonectl.kernel import process
+from zonectl.kernel import proc, process
 from zonectl.kernel.process import ExitStatus
 from zonectl.model.instance import zone_cgroup
 from zonectl.model.names import ZONE_NAME, ZoneName
@@ -28,9 +28,15 @@ from zonectl.store.locks import UNKNOWN_HOLDER, is_held, lock
 if TYPE_CHECKING:
     from zonectl.model.record import LiveNote
     from zonectl.runtime.context import Context
+    from zonectl.store.paths import Paths
 
-ORPHAN_S = 2.0
+ORPHAN_S = 10.0
 """How long the child of a killed command may take to see that it is alone; it holds the zone's lock until then."""
+
+NOTED_S = 15.0
+"""How long zoned is given to write down how an init ended that only it can know of."""
+
+_PAUSE_S = 0.01
 
 UNKNOWN = ExitStatus(status=None, signal=None)
 
@@ -84,6 +90,35 @@ def sweep(context: Context, record: ZoneRecord) -> None:
     with suppress(FileNotFoundError):
         os.unlink(context.paths.stop_request(record.name))
     Journal(context.paths.journal_file(record.name)).clear()
+
+
+def is_zoneds(live: LiveNote) -> bool:
+    """Whether zoned is the parent of that init, or a worker that leaves it to zoned, which will hear how it ended.
+
+    One that a later zoned has found running has another parent.
+    """
+    parent = proc.parent_pid(live.pid)
+    name = proc.command_name(parent) if parent is not None else None
+    return name is not None and name.startswith("zoned")
+
+
+def noted(paths: Paths, name: str, live: LiveNote) -> ExitStatus:
+    """What the parent of the zone's init has seen and written down, for kernels that tell nobody else (before 6.15).
+
+    Unknown where it does not do so in time. Not under the zone's lock, which its parent takes for that.
+    """
+    deadline = time.monotonic() + NOTED_S
+    while time.monotonic() < deadline:
+        try:
+            last = records.load_last(paths, name)
+        except NoSuchZone:
+            break
+        if last and last.ended_at >= live.started_at:
+            ended = ExitStatus(status=last.status, signal=last.signal)
+            if not ended.unknown:
+                return ended
+        time.sleep(_PAUSE_S)
+    return UNKNOWN
 
 
 def survivors(context: Context) -> list[Survivor]:

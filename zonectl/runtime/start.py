@@ -20,6 +20,8 @@ from zonectl.runtime.undo import Undo
 from zonectl.store import records, room
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zonectl.runtime.context import Context
     from zonectl.runtime.launch import Launched
     from zonectl.runtime.zones import Zone
@@ -28,10 +30,13 @@ DOOR = "init.sock"
 """The socket, in the zone's run folder, at which a parked init waits."""
 
 
-def start(context: Context, name: str, *, writable: bool = False) -> None:
+def start(
+    context: Context, name: str, *, writable: bool = False, unless: Callable[[], bool] = lambda: False
+) -> None:
     """Start the zone `name`, which runs on after this returns, watched by the context's warden.
 
-    With `writable` an immutable root can be written to until the zone stops.
+    With `writable` an immutable root can be written to until the zone stops. Nothing is done where `unless` says so,
+    which is asked when nobody else works on the zone.
 
     Raises:
         StateError: it is not installed or ready.
@@ -42,6 +47,8 @@ def start(context: Context, name: str, *, writable: bool = False) -> None:
 
     """
     with zones.locked(context, name, "start"):
+        if unless():
+            return
         found = require(context, name, "start")
         if found.state is ZoneState.READY:
             if writable:
@@ -109,11 +116,15 @@ def _equipment(context: Context, zone: Zone, held: ExitStack, *, parked: bool) -
 
 
 def _release(context: Context, name: str) -> None:
+    room.require(context.paths.run_dir)
     live = records.load_live(context.paths, name)
     pidfd = open_init(live) if live else None
     channel = _knock(_door(context, name), name)
     try:
-        channel.say("EXEC")
+        if live is not None:
+            # Before the word: whoever breaks this off in between ends init, too, which sees the end of the channel.
+            records.save_live(context.paths, name, replace(live, parked=False))
+        channel.bid("EXEC")
         channel.expect_end()
         if live is not None and pidfd is not None:
             see_executed(live.pid, pidfd)
@@ -121,8 +132,6 @@ def _release(context: Context, name: str) -> None:
         channel.close()
         if pidfd is not None:
             os.close(pidfd)
-    if live is not None:
-        records.save_live(context.paths, name, replace(live, parked=False))
     _remove_door(context, name)
 
 

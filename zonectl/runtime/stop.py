@@ -9,14 +9,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zonectl.cgroups.tree import Tree
-from zonectl.errors import StoreError, SyscallError, ZonectlError
+from zonectl.errors import NoSuchZone, StateError, StoreError, SyscallError, ZonectlError
 from zonectl.kernel import proc, process
 from zonectl.model.config import Restart
 from zonectl.model.instance import zone_cgroup
 from zonectl.model.signals import signal_number
+from zonectl.model.state import ZoneState
 from zonectl.runtime import zones
 from zonectl.runtime.remains import discard
-from zonectl.runtime.settle import settle
+from zonectl.runtime.settle import is_zoneds, noted, settle
 from zonectl.runtime.status import open_init, require, status
 from zonectl.store import documents, records, restarts
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from zonectl.kernel.process import ExitStatus
     from zonectl.model.record import LiveNote, ZoneRecord
     from zonectl.runtime.context import Context
+    from zonectl.runtime.status import ZoneStatus
 
 KILL_S = 10.0
 """How long the end of killed processes is waited for; the kernel may hold one in an uninterruptible call."""
@@ -32,28 +34,61 @@ KILL_S = 10.0
 def stop(context: Context, name: str, *, timeout_s: float | None = None) -> None:
     """Ask the zone's init to end by its stop signal, then kill what is left after the timeout.
 
-    `timeout_s` replaces the zone file's; 0 kills at once. An init that ignores the signal is not waited for.
-    A zone that waits to be started again by its restart policy is not.
+    `timeout_s` replaces the zone file's; 0 kills at once, also where another stop waits for the zone. An init that
+    ignores the signal is not waited for. A zone that waits to be started again by its restart policy is not.
 
     Raises:
         StateError: nothing runs, nor will.
         ZonectlError: a process does not end even when killed.
 
     """
+    is_cut_short = timeout_s == 0 and cut_short(context, name)
     with zones.locked(context, name, "stop"):
-        if _call_off(context, name):
-            return
-        found = require(context, name, "stop")
-        if found.record is None or found.live is None:
+        found = _running(context, name, is_cut_short=is_cut_short)
+        if found is None or found.record is None or found.live is None:
             return
         config = zones.load_config(context, name)
         _request(context, name)
         wait_s = config.stop_timeout_s if timeout_s is None else timeout_s
         number = signal_number(config.stop_signal)
-        exit_status = end_init(context, found.record, found.live, number=number, wait_s=wait_s)
-        settle(context, found.record, exit_status)
+        has_zoned = is_zoneds(found.live)
+        try:
+            exit_status = end_init(context, found.record, found.live, number=number, wait_s=wait_s)
+            settle(context, found.record, exit_status)
+        except BaseException:
+            _leave_off(context, name)
+            raise
         if found.record.ephemeral:
             discard(context, found.record)
+    if exit_status.unknown and has_zoned and not found.record.ephemeral:
+        # `show` is to tell how it ended when this returns.
+        noted(context.paths, name, found.live)
+
+
+def _running(context: Context, name: str, *, is_cut_short: bool) -> ZoneStatus | None:
+    """The zone, to be stopped; None where nothing is to be done any more: another stop has, or it has ended."""
+    if _call_off(context, name):
+        return None
+    try:
+        return require(context, name, "stop")
+    except StateError:
+        if is_cut_short or _call_off(context, name):  # it has ended just now
+            return None
+        raise
+
+
+def cut_short(context: Context, name: str) -> bool:
+    """Kill the init that another stop of the zone waits for, if one does; that one does the rest, under the lock."""
+    try:
+        found = status(context, name)
+    except (NoSuchZone, StoreError):  # who goes on will say so
+        return False
+    pidfd = open_init(found.live) if found.live and found.state is ZoneState.SHUTTING_DOWN else None
+    if pidfd is None:
+        return False
+    _send(pidfd, signal.SIGKILL)
+    os.close(pidfd)
+    return True
 
 
 def _call_off(context: Context, name: str) -> bool:
@@ -172,3 +207,9 @@ def _request(context: Context, name: str) -> None:
         # the zone is stopped all the same.
         with suppress(OSError):
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, documents.FILE_MODE))
+
+
+def _leave_off(context: Context, name: str) -> None:
+    """Say that nobody sees to it any more, in a process that lives on: the user still wants the zone to end."""
+    with suppress(StoreError):
+        documents.write_text(context.paths.stop_request(name), "\n", volatile=True)

@@ -1,18 +1,20 @@
 """Users and groups as a zone's own files name them: bounded, strict parsers, and no NSS.
 
-The files belong to the zone, which is hostile: they are read through descriptors below its root, up to a bound, and a
-line that is not one is passed over. Ids are strict (CVE-2024-40635), and a number never falls back to a name.
+The files belong to the zone, which is hostile: they are read with the rights of its root, through descriptors below
+its root folder, up to a bound, and a line that is not one is passed over. Nothing but a regular file is opened. Ids are
+strict (CVE-2024-40635), and a number never falls back to a name.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zonectl.errors import SyscallError, ZonectlError
-from zonectl.kernel import mount, path
+from zonectl.kernel import attributes, mount, path
 from zonectl.model.ids import parse_id
 
 if TYPE_CHECKING:
@@ -36,17 +38,19 @@ class Account:
     shell: str = "/bin/sh"
 
 
-def look_up(text: str, root: int) -> Account:
+def look_up(text: str, root: int, *, owner: int = 0) -> Account:
     """The account that `text` ("name", "uid", "name:group", "uid:gid") means below the root descriptor `root`.
+
+    Files are read as the host's user `owner`, who is root of the zone: a link in the zone must not show it the host's.
 
     Raises:
         ZonectlError: no such user or group in the zone, or an id that is not one.
 
     """
     user, _, group = text.partition(":")
-    passwd = _read(root, "etc/passwd")
+    with _rights_of(owner):
+        passwd, lines = _read(root, "etc/passwd"), _read(root, "etc/group")
     account = _numeric(user, passwd) if user[:1].isdigit() else _named(user, passwd)
-    lines = _read(root, "etc/group")
     if not group:
         groups = _member_of(account, lines)
         return Account(
@@ -135,22 +139,47 @@ def _id(text: str) -> int:
 def _read(root: int, name: str) -> str:
     """The text of a file of the zone's, up to the bound; empty where there is none that can be read."""
     try:
-        descriptor = path.open_in_root(root, name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        place = path.open_in_root(root, name, os.O_PATH)
     except SyscallError:
         return ""
     try:
-        return _contents(descriptor).decode(errors="replace")
+        return _contents(place).decode(errors="replace")
     except OSError:
         return ""
+    finally:
+        os.close(place)
+
+
+def _contents(place: int) -> bytes:
+    # A file of the kernel's is not one of the root's: reading some (/proc/kmsg) has effects, or never ends.
+    if not stat.S_ISREG(os.fstat(place).st_mode) or mount.fs_magic(place) in _KERNELS_OWN:
+        return b""
+    # The very file that was looked at: to open a device has effects, too.
+    descriptor = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        content = bytearray()
+        while more := os.read(descriptor, MAX_FILE_BYTES - len(content)):
+            content += more
+        return bytes(content)
     finally:
         os.close(descriptor)
 
 
-def _contents(descriptor: int) -> bytes:
-    # A file of the kernel's is not one of the root's: reading some (/proc/kmsg) has effects, or never ends.
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode) or mount.fs_magic(descriptor) in _KERNELS_OWN:
-        return b""
-    content = bytearray()
-    while more := os.read(descriptor, MAX_FILE_BYTES - len(content)):
-        content += more
-    return bytes(content)
+@contextmanager
+def _rights_of(owner: int) -> Iterator[None]:
+    """Act on files as the user and group `owner`, without the capabilities that root has over files."""
+    if not owner:
+        yield
+        return
+    dumpable = attributes.dumpable()
+    attributes.setfsgid(owner)
+    try:
+        attributes.setfsuid(owner)
+        try:
+            yield
+        finally:
+            attributes.setfsuid(0)
+    finally:
+        attributes.setfsgid(0)
+        # Each change has taken it away (proc_pid(5)).
+        attributes.set_dumpable(dumpable)

@@ -40,6 +40,8 @@ def change(number: int, limit: Limit, *, pid: int = 0) -> None:
 def hold(ceilings: Iterable[Ceiling]) -> None:
     """Take these limits, those that are not declared as far as the hard limits of this process allow.
 
+    As `hold_ceilings` of native/restrictions.c, for the arm of the benchmark that runs on the host.
+
     Raises:
         HostLacks: one that the zone file declares is above the hard limit.
 

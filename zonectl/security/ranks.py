@@ -1,7 +1,7 @@
 """A zone process's rank among the host's: niceness, OOM score, processors, and hard limits that have to be raised.
 
 What goes up needs the host's privileges. So the worker does it to init, which is in a user namespace of its own from
-its birth, and to the helper of an exec before that joins the zone.
+its birth, and to an exec's process before that joins the zone.
 """
 
 from __future__ import annotations

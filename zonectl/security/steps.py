@@ -137,11 +137,12 @@ class Restrict:
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """In the order of `attributes.apply`, which says why."""
+        """In the order of `restrict_self` in native/restrictions.c, which says why."""
         who = f"of {self.user}"
         last = _prctl("PR_SET_NO_NEW_PRIVS", man="prctl(2)")
         return (
             Call(name="umask", target="init", detail=f"{self.umask:04o}", man="umask(2)"),
+            Call(name="personality", target="init", detail="PER_LINUX", man="personality(2)"),
             *((_prctl("PR_CAPBSET_DROP"),) if self.capabilities != capabilities.ALL else ()),
             _prctl("PR_SET_SECUREBITS"),
             Call(name="setgroups", target="init", detail=who, man="setgroups(2)"),

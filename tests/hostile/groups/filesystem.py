@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -85,14 +86,23 @@ def _loosen(flag: str) -> Callable[[Arm], Outcome]:
 
 
 def _watch(arm: Arm) -> Outcome:
-    """Look at every process that comes into the zone by exec; on the host, at those that are there."""
+    """Look at every process that comes into the zone by exec; on the host, at those that are there.
+
+    It is there too short a time to be seen for certain: where it can be seen, more of them come until one is.
+    """
     scene = arm.scene
-    with arm.popen(*arm.program("filesystem", "watch", "python"), stdout=subprocess.PIPE) as watcher:
+    whose = "zonectl-entry" if arm.inside else "python"
+    with arm.popen(*arm.program("filesystem", "watch", whose), stdout=subprocess.PIPE) as watcher:
         if arm.inside:
             zone = arm.zone if isinstance(arm, ExecArm) else scene.running("default")
-            for _ in range(6):
+            for _ in range(100 if arm.keys else 20):
+                if watcher.poll() is not None:
+                    break
                 scene.z.exec(zone, "true")
-            scene.z.exec(zone, "touch", "/tmp/enough")
+            # Where the watcher is the zone's init, it may end before this does, which then is killed.
+            ends = {0} if isinstance(arm, ExecArm) else {0, 128 + signal.SIGKILL}
+            touched = scene.z.exec(zone, "touch", "/tmp/enough", code=None)
+            assert touched.code in ends, touched
         out, _ = watcher.communicate(timeout=60)
         if arm.inside and isinstance(arm, ExecArm):
             scene.z.exec(arm.zone, "rm", "/tmp/enough")

@@ -38,10 +38,12 @@ def _heard(text: str, program: str, *words: str) -> Callable[[Arm], Outcome]:
             "1",
             text.format_map(arm.values),
         ]
-        with scene.z.popen(*argv, stdout=subprocess.PIPE) as listener:
+        with scene.z.popen(*argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as listener:
+            assert listener.stdin is not None
             assert listener.stdout is not None
             assert listener.stdout.readline().startswith(b"ready")
             sent = arm.probe(program, *words)
+            listener.stdin.close()
             said = listener.stdout.read().decode()
         if sent.verdict is not Verdict.BROKE:
             return sent

@@ -149,7 +149,8 @@ static void advertise(char **arguments)
 	send_frame(arguments[0], frame, sizeof(frame), "the advertisement");
 }
 
-/* SECONDS TEXT: listens on all links for a frame that holds TEXT (hex), and says so. */
+/* SECONDS TEXT: listens on all links for a frame that holds TEXT (hex), and says so; till the end of its input and then
+   until there is silence for so long. */
 static void listen_for(char **arguments)
 {
 	unsigned char wanted[32], frame[2048];
@@ -157,16 +158,24 @@ static void listen_for(char **arguments)
 	struct sockaddr_ll from;
 	socklen_t size = sizeof(from);
 	int fd = (int)TRY(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL)));
-	struct pollfd waiting = {.fd = fd, .events = POLLIN};
+	struct pollfd waiting[] = {{.fd = fd, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
+	int patience = -1;
 	unsigned byte;
 
 	for (const char *hex = arguments[1]; length < sizeof(wanted) && sscanf(hex, "%2x", &byte) == 1; hex += 2)
 		wanted[length++] = (unsigned char)byte;
 	printf("ready\t-\t-\n");
 	fflush(stdout);
-	while (poll(&waiting, 1, atoi(arguments[0]) * 1000) > 0) {
-		ssize_t got = recvfrom(fd, frame, sizeof(frame), 0, (struct sockaddr *)&from, &size);
+	while (poll(waiting, 2, patience) > 0) {
+		ssize_t got;
 
+		if (waiting[1].revents) {
+			waiting[1].fd = -1, waiting[1].revents = 0;
+			patience = atoi(arguments[0]) * 1000;
+		}
+		if (!waiting[0].revents)
+			continue;
+		got = recvfrom(fd, frame, sizeof(frame), 0, (struct sockaddr *)&from, &size);
 		if (got > 0 && from.sll_pkttype != PACKET_OUTGOING && memmem(frame, (size_t)got, wanted, length))
 			broke("heard of it");
 	}

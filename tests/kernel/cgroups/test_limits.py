@@ -123,7 +123,7 @@ def disks() -> list[Path]:
     return sorted(path for path in Path("/sys/block").iterdir() if Path("/dev", path.name).is_block_device())
 
 
-@pytest.mark.skipif(not disks(), reason="no block device")
+@pytest.mark.requires("block_device")
 def test_a_disk_has_the_number_that_sysfs_says(tmp_path: Path) -> None:
     disk = disks()[0]
     assert block.number(f"/dev/{disk.name}") == (disk / "dev").read_text().strip()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from tests.patience import until
 from zonectl.cli.local import LocalFrontend
+from zonectl.daemon import setup
 from zonectl.errors import ZonectlError
 from zonectl.kernel import proc, process
 from zonectl.model.config import Restart
@@ -77,7 +78,9 @@ def _exec(words: list[str], frontend: Frontend) -> int:
         os.close(slave)
         frontend.attach(master)
     else:
-        _pid, pidfd = _execute(words, frontend.streams())
+        streams = frontend.streams()
+        frontend.keep_signals()
+        _pid, pidfd = _execute(words, streams)
     status = frontend.wait(pidfd, lambda signum: _deliver(pidfd, signum))
     os.close(pidfd)
     return status.code
@@ -181,6 +184,8 @@ class FakeJobs:
             raise ImportError("it is broken")
 
     def leaf(self) -> str | None:
+        # On a busy host a worker that was sent home takes longer to go than zoned would wait.
+        setup._ENDING_S = 60.0
         try:
             with open(f"{self._paths.root}/leaf", encoding="utf-8") as file:
                 return file.read()
@@ -190,7 +195,9 @@ class FakeJobs:
     def command(self, argv: Sequence[str], *, frontend: Frontend, warden: Warden) -> int:
         return self._command(_without_options(argv), frontend, warden)
 
-    def start(self, name: str, *, warden: Warden) -> None:
+    def start(self, name: str, *, warden: Warden, unless: Callable[[], bool]) -> None:
+        if unless():
+            return
         with open(f"{self._paths.run_zone_dir(name)}/command", encoding="utf-8") as file:
             self._start([name, *json.load(file)], warden)
 
@@ -209,6 +216,10 @@ class FakeJobs:
         return True
 
     def leave(self) -> None:
+        """As slowly as the test likes: told to leave once more meanwhile, zoned must not end before."""
+        if os.path.exists(f"{self._paths.root}/leave slowly"):
+            Path(self._paths.root, "leaving").touch()
+            until(Path(self._paths.root, "leave now").exists)
         with open(f"{self._paths.root}/left", "w", encoding="utf-8"):
             return
 

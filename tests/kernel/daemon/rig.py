@@ -14,7 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.patience import until
 from zonectl.daemon import setup
+from zonectl.kernel import proc
 from zonectl.model.instance import Instance
 from zonectl.store.paths import Paths
 
@@ -94,6 +96,16 @@ class Rig:
             return int(Path(self.paths.run_dir, "logger.lock").read_text() or 0)
         return 0
 
+    def kill_zoned(self) -> None:
+        """Kill the zoned that runs.
+
+        As a zombie it has sent the workers that wait their death signal; its lock is free before that, when one of them
+        may still take a client.
+        """
+        zoned = until(self.zoned)
+        os.kill(zoned, signal.SIGKILL)
+        until(lambda: proc.process_state(zoned) in {None, "Z", "X"})
+
     def kill_all(self) -> None:
         for path in Path(self.paths.run_zones_dir).glob("*/policy"):
             path.unlink()
@@ -114,7 +126,7 @@ class Terminal:
     """A command in a pty of its own, as a shell would run it."""
 
     def __init__(self, words: Sequence[str], environment: dict[str, str]) -> None:
-        self.seen = b""
+        self.seen = bytearray()
         self.pid, self.master = pty.fork()
         if self.pid == 0:
             os.execve(words[0], list(words), environment)
@@ -123,18 +135,21 @@ class Terminal:
     def type(self, text: bytes) -> None:
         os.write(self.master, text)
 
-    def expect(self, text: bytes, *, timeout_s: float = 10.0) -> bytes:
+    def expect(self, text: bytes, *, timeout_s: float = 60.0) -> bytes:
         """Read until `text` has been seen: what came before it."""
         deadline = time.monotonic() + timeout_s
-        while text not in self.seen:
+        searched = 0
+        while (found := self.seen.find(text, searched)) < 0:
+            searched = max(0, len(self.seen) - len(text))
             assert self._read(deadline - time.monotonic()), (text, self.seen)
-        before, _, self.seen = self.seen.partition(text)
+        before = bytes(self.seen[:found])
+        del self.seen[: found + len(text)]
         return before
 
     def rest(self) -> bytes:
         while self._read(10):
             pass
-        return self.seen
+        return bytes(self.seen)
 
     def is_raw(self) -> bool:
         return not termios.tcgetattr(self.master)[3] & termios.ICANON
@@ -145,7 +160,7 @@ class Terminal:
     def wait(self) -> int:
         """The exit status, negative for a signal."""
         if self.status is None:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while (found := os.waitpid(self.pid, os.WNOHANG))[0] == 0:
                 assert time.monotonic() < deadline, "it does not end"
                 self._read(0.01)

@@ -78,14 +78,14 @@ def test_a_killed_logger_loses_and_doubles_nothing(rig: Rig) -> None:
 def test_last_words_survive_the_logger(rig: Rig) -> None:
     assert rig.run("start", "web", "sh", "-c", "sleep 0.5; echo last").returncode == 0
     # Within its first second: the next one comes after a pause, and the zone has ended by then.
-    os.kill(rig.logger(), signal.SIGKILL)
+    os.kill(until(rig.logger), signal.SIGKILL)
     until(lambda: _texts(rig, "web") == [b"last"])
 
 
 def test_the_logger_outlives_zoned_and_ends_with_the_last_zone(rig: Rig) -> None:
     assert rig.run("start", "web", "sh", "-c", "sleep 0.6; echo alone").returncode == 0
-    logger = rig.logger()
-    os.kill(rig.zoned(), signal.SIGKILL)
+    logger = until(rig.logger)
+    rig.kill_zoned()
     until(lambda: _texts(rig, "web") == [b"alone"])
     until(lambda: not Path(f"/proc/{logger}").exists())
 
@@ -96,12 +96,11 @@ def test_the_logger_outlives_zoned_and_ends_with_the_last_zone(rig: Rig) -> None
 def test_a_new_zoned_takes_the_log_over(rig: Rig) -> None:
     script = "i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo $i; sleep 0.005; done; sleep 100"
     assert rig.run("start", "web", "sh", "-c", script).returncode == 0
-    logger = rig.logger()
-    os.kill(rig.zoned(), signal.SIGKILL)
-    until(lambda: not rig.zoned())
+    logger = until(rig.logger)
+    rig.kill_zoned()
     assert rig.run("exec", "true").returncode == 0
     until(lambda: not Path(f"/proc/{logger}").exists())
-    until(lambda: len(_texts(rig, "web")) == 300, timeout_s=20)
+    until(lambda: len(_texts(rig, "web")) == 300)
     assert _texts(rig, "web") == [b"%d" % number for number in range(1, 301)]
 
 

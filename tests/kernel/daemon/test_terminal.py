@@ -82,9 +82,15 @@ def test_ctrl_c_goes_to_the_program(terminals: Terminals) -> None:
 
 def test_ctrl_z_goes_to_the_program(terminals: Terminals, tmp_path: Path) -> None:
     terminal = terminals.open(
-        "exec", "-t", "sh", "-ic", f"sleep 20; echo $? >{tmp_path}/status; echo went on"
+        "exec",
+        "-t",
+        "sh",
+        "-ic",
+        f"sh -c 'echo ready; exec sleep 100'; echo $? >{tmp_path}/status; echo went on",
     )
-    time.sleep(0.5)
+    # The shell gives the terminal to a program before that runs.
+    terminal.expect(b"ready")
+    until(terminal.is_raw)
     terminal.type(b"\x1a")
     terminal.expect(b"went on")
     assert terminal.wait() == 0

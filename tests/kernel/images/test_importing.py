@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.patience import until
 from tests.unit.images.archives import Item, file, folder, hardlink, pack, symlink
 from zonectl.errors import ImageError
 from zonectl.images import layers, storage, unpack
@@ -213,10 +214,19 @@ def test_killed_in_the_middle_it_leaves_what_the_next_import_removes(
     for listed in layers.list_images(paths):
         assert layers.verify(paths, listed.reference) == []
     assert layers.verify(paths) == []
-    time.sleep(0.05)  # the unpacking child dies of its parent's death
+    # The unpacking child dies of its parent's death.
+    until(lambda: not any(_root(pid).startswith(paths.images_dir) for pid in os.listdir("/proc")))
     image = layers.import_tar(paths, archive, "big")
     assert sorted(os.listdir(storage.layers_dir(paths))) == [image.digest, f"{image.digest}.json"]
     assert layers.verify(paths) == []
+
+
+def _root(pid: str) -> str:
+    """The root of a process; "" of what is none, or has ended."""
+    try:
+        return os.readlink(f"/proc/{pid}/root")
+    except OSError:
+        return ""
 
 
 def test_the_unpacking_child_dies_with_its_parent(tmp_path: Path) -> None:
@@ -309,6 +319,25 @@ def test_a_signal_during_an_import_leaves_no_child(paths: Paths, tmp_path: Path)
         os.waitpid(-1, os.WNOHANG)
     assert os.listdir(storage.layers_dir(paths)) == []
     assert threading.active_count() == before
+
+
+def test_a_signal_at_the_birth_of_the_child_leaves_no_child(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawn = process.spawn
+
+    def interrupted(job: Callable[[], int], *, flags: int) -> tuple[int, int]:
+        born = spawn(job, flags=flags)
+        signal.raise_signal(signal.SIGINT)
+        return born
+
+    monkeypatch.setattr(process, "spawn", interrupted)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with pytest.raises(KeyboardInterrupt):
+        layers.import_tar(paths, write(tmp_path, pack(file("a"))), None)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 def _interrupt(_number: int, _frame: object) -> None:

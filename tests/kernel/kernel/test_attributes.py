@@ -48,77 +48,6 @@ def test_capset_reaches_both_halves(in_child: InChild) -> None:
     in_child(body)
 
 
-def test_bounding_set(in_child: InChild) -> None:
-    def body() -> None:
-        before = bounding()
-        assert before >> CAP_NET_RAW & 1
-        attributes.drop_bounding(CAP_NET_RAW)
-        assert bounding() == before & ~(1 << CAP_NET_RAW)
-        with pytest.raises(SyscallError) as caught:
-            attributes.drop_bounding(63)
-        assert caught.value.errno == errno.EINVAL
-
-    in_child(body)
-
-
-def test_bounding_set_from_a_number_on(in_child: InChild) -> None:
-    def body() -> None:
-        before = bounding()
-        attributes.drop_bounding_from(before.bit_length())  # there are none
-        assert bounding() == before
-        attributes.drop_bounding_from(CAP_NET_RAW)
-        assert bounding() == before & (1 << CAP_NET_RAW) - 1
-        attributes.capset(0, 0, 0)
-        with pytest.raises(SyscallError) as caught:
-            attributes.drop_bounding_from(CAP_CHOWN)
-        assert caught.value.errno == errno.EPERM
-
-    in_child(body)
-
-
-def bounding() -> int:
-    sets = proc.capability_sets("self")
-    assert sets is not None
-    return sets.bounding
-
-
-def test_ambient_set(in_child: InChild) -> None:
-    def body() -> None:
-        have = attributes.capget()
-        attributes.capset(have.effective, have.permitted, 1 << CAP_CHOWN)
-        attributes.ambient_raise(CAP_CHOWN)
-        sets = proc.capability_sets("self")
-        assert sets is not None
-        assert sets.ambient == 1 << CAP_CHOWN
-        attributes.ambient_clear()
-        sets = proc.capability_sets("self")
-        assert sets is not None
-        assert sets.ambient == 0
-
-    in_child(body)
-
-
-def test_securebits_keep_capabilities_over_setuid(in_child: InChild) -> None:
-    def body() -> None:
-        before = attributes.capget()
-        attributes.set_securebits(attributes.SECBIT_NO_SETUID_FIXUP)
-        attributes.setresuid(1000, 1000, 1000)
-        assert attributes.capget() == before
-
-    in_child(body)
-
-
-def test_keepcaps(in_child: InChild) -> None:
-    def body() -> None:
-        attributes.set_keepcaps(True)
-        before = attributes.capget()
-        attributes.setresuid(1000, 1000, 1000)
-        after = attributes.capget()
-        assert (after.permitted, after.effective) == (before.permitted, 0)
-
-    in_child(body)
-
-
 def test_dumpable(in_child: InChild) -> None:
     def body() -> None:
         attributes.set_dumpable(False)
@@ -167,7 +96,7 @@ def test_pdeathsig(in_child: InChild) -> None:
 def test_file_ids(in_child: InChild, tmp_path: Path) -> None:
     def body() -> None:
         os.chmod(tmp_path, 0o777)
-        attributes.set_securebits(attributes.SECBIT_NO_SETUID_FIXUP)
+        prctl.securebits.no_setuid_fixup = True
         assert attributes.setfsgid(1001) == 0
         assert attributes.setfsuid(1000) == 0
         (tmp_path / "file").touch()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import stat
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from zonectl.errors import SyscallError
-from zonectl.kernel import mount, process, pty
+from zonectl.kernel import mount, pty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,41 +76,5 @@ def test_a_file_mounted_on_ptmx(in_mount_namespace: InChild, tmp_path: Path) -> 
             pty.open_terminal(devpts)
         assert caught.value.errno == errno.EXDEV
         assert os.listdir("/proc/self/fd") == before
-
-    in_mount_namespace(body)
-
-
-def test_window_size(in_mount_namespace: InChild, tmp_path: Path) -> None:
-    def body() -> None:
-        master, slave = pty.open_terminal(_devpts(tmp_path))
-        pty.set_window_size(master, 40, 132)
-        assert os.get_terminal_size(slave) == (132, 40)
-        with pytest.raises(SyscallError) as caught:
-            pty.set_window_size(os.open("/dev/null", os.O_RDONLY), 1, 1)
-        assert caught.value.errno == errno.ENOTTY
-
-    in_mount_namespace(body)
-
-
-@pytest.mark.parametrize("leads", [False, True])
-def test_a_controlling_terminal(in_mount_namespace: InChild, tmp_path: Path, leads: bool) -> None:
-    def body() -> None:
-        master, slave = pty.open_terminal(_devpts(tmp_path))
-
-        def session() -> int:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            if leads:
-                os.setsid()
-            pty.make_controlling(slave)
-            os.close(os.open("/dev/tty", os.O_RDWR))
-            os.write(slave, b"ready")
-            time.sleep(30)
-            return 0
-
-        pid, pidfd = process.spawn(session)
-        assert os.read(master, 100) == b"ready"
-        assert os.tcgetpgrp(master) == pid
-        os.write(master, b"\x03")
-        assert process.wait_pidfd(pidfd, timeout_s=20) == process.ExitStatus(signal=signal.SIGINT)
 
     in_mount_namespace(body)

@@ -8,9 +8,12 @@ import stat
 import traceback
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
-from zonectl.kernel import proc, process, sockets
+from tests.patience import eventually
+from zonectl.errors import ZonectlError
+from zonectl.kernel import proc, process
 from zonectl.model.config import (
     NamespacesConfig,
     NetworkConfig,
@@ -22,11 +25,20 @@ from zonectl.model.config import (
 from zonectl.model.facts import HostFacts
 from zonectl.model.names import ZoneName
 from zonectl.model.steps import Binding
-from zonectl.namespaces import clocks, entering, idmap, nodes, rootfs, sysctls, trees
-from zonectl.namespaces.steps import born_kinds, id_map_steps, inside_steps, switch_steps, tree_steps
+from zonectl.namespaces import entering, idmap, nodes, trees
+from zonectl.namespaces.steps import (
+    born_kinds,
+    first_steps,
+    id_map_steps,
+    inside_steps,
+    switch_steps,
+    tree_steps,
+)
 from zonectl.namespaces.steps.nodes import MakeNodes
-from zonectl.namespaces.steps.process import BecomeRoot, SetHostname, ShiftClocks, clone_flag
-from zonectl.namespaces.steps.sysctls import WriteSysctls, sysctl_steps
+from zonectl.namespaces.steps.process import clone_flag
+from zonectl.namespaces.steps.sysctls import sysctl_steps
+from zonectl.runtime import entry, initial
+from zonectl.runtime.handshake import Channel, close_all, failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +46,7 @@ if TYPE_CHECKING:
 
     from zonectl.kernel.proc import MountEntry
     from zonectl.model.config import MountConfig
+    from zonectl.planning import ZonePlan
 
 FIRST_ID = 3_000_000_000
 FILES = (
@@ -53,13 +66,14 @@ class Outcome:
     """What came of it: `error` is empty where the root was put together and the test's function returned `value`.
 
     `leaked` are descriptors that the assembly has not given back, `mounts` those that the process could reach in the
-    end, as the host sees it.
+    end, as the host sees it, `clocks` the time namespace that its program would be in.
     """
 
     value: Any
     error: str
     leaked: list[int]
     mounts: list[MountEntry]
+    clocks: str
 
 
 @dataclass
@@ -117,77 +131,120 @@ class Ground:
 
 
 def _enter(ground: Ground, config: ZoneConfig, facts: HostFacts, *, body: Callable[[], object]) -> Outcome:
+    plan = _plan(ground, config, facts)
+    ours, theirs = Channel.pair()
+    with ExitStack() as held:
+        held.callback(ours.close)
+        siblings = entry.Siblings.begin()
+        held.callback(siblings.close)
+        first = _spawn(config, theirs, siblings)
+        theirs.close()
+        pid, pidfd = siblings.after(entry.pidfd_of(first), ours, number=0)
+        held.callback(os.close, pidfd)
+        held.callback(process.kill_and_reap, pidfd)
+        error = _put_together(ground, config, plan, ours, pid=pid, held=held)
+        if error:
+            return Outcome(value=None, error=error, leaked=[], mounts=proc.mountinfo(pid), clocks="")
+        clocks = os.readlink(f"/proc/{pid}/ns/time_for_children")
+        answer = _look(pidfd, pid, body)
+        # What it has sent with its word it closes after that.
+        eventually(lambda: not _leaked(pid))
+        return Outcome(**answer, leaked=_leaked(pid), mounts=proc.mountinfo(pid), clocks=clocks)
+
+
+def _spawn(config: ZoneConfig, channel: Channel, siblings: entry.Siblings) -> int:
     flags = 0
     for kind in born_kinds(config):
         flags |= getattr(process, clone_flag(kind))
-    ours, theirs = sockets.pair()
-    pid, pidfd = process.clone(flags)
-    if pid == 0:
-        ours.close()
-        _inside(ground, config, facts, end=theirs, body=body)
-    theirs.close()
-    with ExitStack() as held, ours:
-        held.callback(os.close, pidfd)
-        held.callback(process.kill_and_reap, pidfd)
-        for step in id_map_steps(config, ground.binding()):
-            idmap.apply(step, pid=pid)
-        userns = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-        held.callback(os.close, userns)
-        passed = []
-        for tree in tree_steps(config, ground.binding(), facts):
-            made = nodes.make(tree) if isinstance(tree, MakeNodes) else trees.apply(tree, userns=userns)
-            passed.append(made)
-            held.callback(os.close, passed[-1])
-        sockets.send(ours, b"trees", passed)
-        answer, _ = sockets.receive(ours, 1 << 20)
-        return Outcome(**json.loads(answer), mounts=proc.mountinfo(pid))
+    birth = entry.Birth(namespaces=flags, owner=None, group=None, door=None, reaper=None)
+    streams = (None, None, None)
+    words = entry.stream_words(streams, None)
+    return entry.spawn_init(streams, birth, channel=channel.fileno(), siblings=siblings, first=words)
 
 
-def _inside(
-    ground: Ground, config: ZoneConfig, facts: HostFacts, *, end: Any, body: Callable[[], object]
-) -> None:
-    answer: dict[str, object] = {"value": None, "error": "died", "leaked": []}
+def _leaked(init: int) -> list[int]:
+    """What init has open besides its streams, which are the zone's /dev/null by now, and its channel."""
+    opened = {int(name): _reading(init, name) for name in os.listdir(f"/proc/{init}/fd")}
+    return sorted(fd for fd, where in opened.items() if fd != 3 and (fd > 3 or where != "/dev/null"))
+
+
+def _reading(init: int, name: str) -> str:
     try:
-        before = _descriptors()
-        _, passed = sockets.receive(end, 16, 64)
-        assembly = rootfs.Assembly(passed)
-        inside = inside_steps(config, ground.binding(), facts, files=FILES, volatile=False)
-        for step in (*inside, *sysctl_steps(config.sysctl), *switch_steps(config)):
-            _apply(step, assembly)
-        assembly.close()
-        answer |= {"value": body(), "error": "", "leaked": sorted(_descriptors() - before)}
+        return os.readlink(f"/proc/{init}/fd/{name}")
+    except FileNotFoundError:
+        return ""
+
+
+def _plan(ground: Ground, config: ZoneConfig, facts: HostFacts) -> ZonePlan:
+    """What init looks at of a plan."""
+    inside = inside_steps(config, ground.binding(), facts, files=FILES, volatile=False)
+    steps = (*first_steps(config), *inside, *sysctl_steps(config.sysctl), *switch_steps(config))
+    trees = tree_steps(config, ground.binding(), facts)
+    return cast("ZonePlan", SimpleNamespace(inside=steps, trees=trees))
+
+
+def _put_together(
+    ground: Ground, config: ZoneConfig, plan: ZonePlan, channel: Channel, *, pid: int, held: ExitStack
+) -> str:
+    """The worker's part; what init has failed with."""
+    for step in id_map_steps(config, ground.binding()):
+        idmap.apply(step, pid=pid)
+    channel.say("IDS")
+    userns = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    held.callback(os.close, userns)
+    passed = []
+    for tree in plan.trees:
+        made = nodes.make(tree) if isinstance(tree, MakeNodes) else trees.apply(tree, userns=userns)
+        passed.append(made)
+        held.callback(os.close, passed[-1])
+    try:
+        entry.send(channel, "SCRIPT", initial.script(plan))
+        channel.send_trees(passed)
+        channel.say("LINKS")
+    except ZonectlError:  # init has failed meanwhile, and says why
+        pass
+    message, fds = channel.hear()
+    close_all(fds)
+    return (
+        ""
+        if message.get("word") == "READY"
+        else f"{message['kind']}: {message.get('message') or failure(message)}"
+    )
+
+
+def _look(init: int, pid: int, body: Callable[[], object]) -> dict[str, Any]:
+    """What `body` finds in the zone of `init`; a child of ours joins it."""
+    reading, writing = os.pipe()
+
+    def join() -> int:
+        os.close(reading)
+        entering.enter(init, pid=pid)
+        joined, ended = process.fork()
+        if joined:
+            process.wait_pidfd(ended)
+            return 0
+        _answer(body, writing)
+        return 0
+
+    _, joining = process.spawn(join)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as file:
+        text = file.read()
+    process.wait_pidfd(joining)
+    os.close(joining)
+    found: dict[str, Any] = json.loads(text) if text else {"value": None, "error": "died"}
+    return found
+
+
+def _answer(body: Callable[[], object], writing: int) -> None:
+    answer: dict[str, object] = {"value": None, "error": "died"}
+    try:
+        answer = {"value": body(), "error": ""}
     except Exception as error:  # noqa: BLE001 - the process ends here
         answer["error"] = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
     finally:
-        sockets.send(end, json.dumps(answer).encode())
-        sockets.receive(end, 1)  # to be looked at, until it is killed
+        os.write(writing, json.dumps(answer).encode())
         os._exit(0)
-
-
-def _apply(step: object, assembly: rootfs.Assembly) -> None:
-    match step:
-        case BecomeRoot():
-            entering.become_root()
-        case SetHostname():
-            process.sethostname(step.hostname)
-        case ShiftClocks():
-            clocks.apply(step)
-        case WriteSysctls():
-            sysctls.apply(step)
-        case _:
-            assembly.apply(step)  # type: ignore[arg-type]
-
-
-def _descriptors() -> set[int]:
-    return {fd for fd in range(256) if _is_open(fd)}
-
-
-def _is_open(fd: int) -> bool:
-    try:
-        os.fstat(fd)
-    except OSError:
-        return False
-    return True
 
 
 def snapshot(folder: Path) -> dict[str, tuple[object, ...]]:

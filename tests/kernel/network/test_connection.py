@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import time
 
 import pytest
 
@@ -20,6 +19,7 @@ from tests.kernel.network.world import (
     run,
     settings,
 )
+from tests.patience import until
 from zonectl.errors import HostLacks, SyscallError
 from zonectl.model.config import NetworkConfig
 from zonectl.network import inside, status, veth
@@ -282,11 +282,7 @@ def test_the_end_of_the_namespace_takes_the_link() -> None:
         world.share(IPV4)
         zone = world.zone4(2)
         os.close(zone.namespace)
-        for _ in range(100):
-            if zone.step.link not in run("ip", "link"):
-                break
-            time.sleep(0.05)
-        assert zone.step.link not in run("ip", "link")
+        until(lambda: zone.step.link not in run("ip", "link"))
         assert zone.step.mac not in run("bridge", "fdb")
 
     in_world(test)

@@ -189,7 +189,7 @@ def test_an_open_connection_stands_still(config: NetworkConfig) -> None:
                         receiver.recv(4)
                 world.share(config)
                 for receiver in (client, peer):
-                    receiver.settimeout(10 * PATIENCE_S)
+                    receiver.settimeout(2 * PATIENCE_S)
                     assert receiver.recv(4) == b"lost"
 
     in_world(test)

@@ -12,12 +12,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.patience import until
 from zonectl.model.config import NetworkConfig
 from zonectl.model.instance import Instance
 from zonectl.model.steps import Binding
@@ -28,8 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CLONE_NEWNET = 0x40000000
-PATIENCE_S = 4.0
+PATIENCE_S = 20.0
 SHORT_S = 0.6
+_PAUSE_S = 0.05
 INSTANCE = Instance(root="/tests/network")
 OTHER_INSTANCE = Instance(root="/tests/network/other")
 
@@ -159,6 +162,8 @@ def in_world(test: Callable[[World], None]) -> None:
         with entered(outside):
             run("ip", "address", "add", "192.0.2.2/24", "dev", "o0")
             run("ip", "link", "set", "o0", "up")
+        # The kernel writes down later that a link has become usable, and tests compare links.
+        until(lambda: "state UP" in run("ip", "link", "show", "dev", "up0"))
         test(World(host=host, outside=outside))
 
     in_child(child)
@@ -181,21 +186,32 @@ def listening(namespace: int, address: str, port: int = 7777) -> Iterator[socket
 def reaches(
     here: int, there: int, address: str, *, source: str | None = None, patience_s: float = PATIENCE_S
 ) -> str | None:
-    """Connect from one namespace to `address` in another: who the server sees, or None where nothing comes."""
+    """Connect from one namespace to `address` in another: who the server sees, or None where nothing comes.
+
+    Over and over: a neighbour that was asked for in vain while it was blocked is given up, and refuses (EHOSTUNREACH)
+    whoever waits for it at that moment.
+    """
     with listening(there, address) as server:
-        with entered(here):
-            client = socket.socket(server.family)
-        with client:
-            client.settimeout(patience_s)
-            if source:
-                client.bind((source, 0))
-            try:
+        end = time.monotonic() + patience_s
+        while (left_s := end - time.monotonic()) > 0:
+            with _client(here, server.family, source) as client, suppress(OSError):
+                client.settimeout(left_s)
                 client.connect((address, 7777))
                 connection, peer = server.accept()
-            except OSError:
-                return None
-            connection.close()
-            return str(peer[0])
+                connection.close()
+                return str(peer[0])
+            time.sleep(_PAUSE_S)
+    return None
+
+
+@contextmanager
+def _client(namespace: int, family: int, source: str | None) -> Iterator[socket.socket]:
+    with entered(namespace):
+        client = socket.socket(family)
+    with client:
+        if source:
+            client.bind((source, 0))
+        yield client
 
 
 def is_blocked(here: int, there: int, address: str, *, source: str | None = None) -> bool:

@@ -3,14 +3,16 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.kernel.runtime.talk import Talk, talking
 from tests.kernel.runtime.world import World, make_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _NUMBERS = itertools.count(os.getpid() * 7)
@@ -36,3 +38,10 @@ def world(tmp_path: Path, busybox_root: Path) -> Iterator[World]:
         made.clean()
     made.becomes(before, save="files")
     assert made.shared() == []
+
+
+@pytest.fixture
+def talk() -> Iterator[Callable[..., Talk]]:
+    """Start zonectl-entry as an init: see `talking`."""
+    with ExitStack() as held:
+        yield lambda *given, **wishes: held.enter_context(talking(*given, **wishes))

@@ -18,7 +18,9 @@ from tests.patience import eventually
 from zonectl.errors import HostLacks, ProgramError, StepError, ZonectlError
 from zonectl.kernel import proc, process
 from zonectl.model.state import ZoneState
+from zonectl.runtime import entry
 from zonectl.runtime.create import create
+from zonectl.runtime.handshake import Channel
 from zonectl.runtime.remains import teardown_when_last
 from zonectl.runtime.run import run
 from zonectl.runtime.settle import recover
@@ -213,6 +215,12 @@ def test_a_run_that_is_killed_at_any_moment_leaves_nothing_after_a_recovery(worl
     _in_reaper(test)
 
 
+def _is_settled(world: World) -> bool:
+    """Init is the zone's program, or has ended: one whose worker died before the word to execute takes a moment to."""
+    live = status(world.context, "web").live
+    return live is None or proc.command_name(live.pid) not in {None, entry.NAME}
+
+
 @pytest.mark.fault(
     "a start is killed after 1, 3, 5 … 150 ms", "the zone runs and can be entered, or is installed"
 )
@@ -230,6 +238,7 @@ def test_a_start_that_is_killed_at_any_moment_leaves_a_zone_that_runs_or_does_no
                 return 0
 
             assert _kill_after(worker, delay_s)
+            assert eventually(lambda: _is_settled(world))
             assert recover(world.context) == []
             state = world.state()
             seen.add(state)
@@ -278,14 +287,19 @@ def test_a_create_that_is_killed_at_any_moment_can_be_done_again(world: World) -
 def test_a_kill_while_init_is_parked_leaves_it_parked(world: World) -> None:
     def test() -> None:
         world.create()
+        hearing, telling = os.pipe()
 
         def worker() -> int:
             ready(world.context, "web")
+            os.write(telling, b"!")
             time.sleep(10)
             return 0
 
         _, pidfd = process.spawn(worker)
-        assert eventually(lambda: status(world.context, "web").state is ZoneState.READY)
+        os.close(telling)
+        assert os.read(hearing, 1) == b"!"
+        os.close(hearing)
+        assert status(world.context, "web").state is ZoneState.READY
         process.kill_and_reap(pidfd)
         os.close(pidfd)
         assert recover(world.context) == []
@@ -293,6 +307,66 @@ def test_a_kill_while_init_is_parked_leaves_it_parked(world: World) -> None:
         assert world.execute("true").exit_status.code == 0
         process.kill_and_reap(pidfd := process.pidfd_open(world.live().pid))
         os.close(pidfd)
+
+    _in_reaper(test)
+
+
+def _end_within(verb: Callable[[], None]) -> None:
+    """Let a process of its own do what ends it on the way, with status 9."""
+
+    def worker() -> int:
+        verb()
+        return 0
+
+    _, pidfd = process.spawn(worker)
+    ended = process.wait_pidfd(pidfd)
+    os.close(pidfd)
+    assert ended == process.ExitStatus(status=9)
+
+
+@pytest.mark.fault(
+    "the worker of `ready` is killed before its note", "there is no parked init that nobody knows of"
+)
+def test_a_kill_before_the_note_of_a_parked_init_ends_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def test() -> None:
+        record = world.create()
+        monkeypatch.setattr(records, "save_live", lambda *_: os._exit(9))
+        _end_within(lambda: ready(world.context, "web"))
+        assert eventually(lambda: "populated 0" in (world.group(record) / "cgroup.events").read_text())
+        assert world.state() is ZoneState.INSTALLED
+
+    _in_reaper(test)
+
+
+@pytest.mark.fault("the `start` of a ready zone is killed before its word", "the zone is not ready any more")
+def test_a_kill_before_a_parked_init_is_released_ends_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def test() -> None:
+        record = world.create()
+        ready(world.context, "web")
+        monkeypatch.setattr(Channel, "bid", lambda *_: os._exit(9))
+        _end_within(lambda: start(world.context, "web"))
+        assert eventually(lambda: "populated 0" in (world.group(record) / "cgroup.events").read_text())
+        assert world.state() is ZoneState.INSTALLED
+
+    _in_reaper(test)
+
+
+@pytest.mark.fault("the `start` of a ready zone is killed after its word", "the zone runs")
+def test_a_kill_after_a_parked_init_is_released_leaves_it_running(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def test() -> None:
+        world.create()
+        ready(world.context, "web")
+        monkeypatch.setattr(Channel, "expect_end", lambda *_: os._exit(9))
+        _end_within(lambda: start(world.context, "web"))
+        assert world.state() is ZoneState.RUNNING
+        monkeypatch.undo()
+        assert world.execute("true").exit_status.code == 0
 
     _in_reaper(test)
 

@@ -7,10 +7,12 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import prctl
 import pytest
 
 from zonectl.errors import ZonectlError
 from zonectl.kernel import process
+from zonectl.runtime import entry
 from zonectl.runtime.launch import see_executed
 
 if TYPE_CHECKING:
@@ -20,7 +22,12 @@ if TYPE_CHECKING:
 def _ended(child: Callable[[], int]) -> tuple[int, int]:
     """A child that lets go of a pipe only when it executes or ends, as init does; its pid and pidfd."""
     ours, theirs = os.pipe2(os.O_CLOEXEC)
-    pid, pidfd = process.spawn(child)
+
+    def by_its_name() -> int:
+        prctl.set_name(entry.NAME)
+        return child()
+
+    pid, pidfd = process.spawn(by_its_name)
     os.close(theirs)
     assert os.read(ours, 1) == b""
     os.close(ours)
@@ -47,6 +54,16 @@ def test_a_kill_is_no_execve(child: Callable[[], int]) -> None:
         finally:
             process.wait_pidfd(pidfd)
             os.close(pidfd)
+
+
+def test_an_end_of_its_own_is_no_execve_either() -> None:
+    """As where a filter refuses both the program and the word that would say so."""
+    pid, pidfd = _ended(lambda: 125)
+    process.wait_pidfd(pidfd, reap=False)
+    with pytest.raises(ZonectlError, match="init ended with status 125 before its program ran"):
+        see_executed(pid, pidfd)
+    process.wait_pidfd(pidfd)
+    os.close(pidfd)
 
 
 def test_an_execve_is_one_also_when_the_program_is_quick() -> None:

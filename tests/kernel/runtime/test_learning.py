@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.kernel.runtime.world import REQUIRED
 from zonectl.errors import ProgramError, ZonectlError
-from zonectl.kernel import process
+from zonectl.kernel import process, tracer
+from zonectl.runtime.learning import recording
 from zonectl.runtime.learning.recording import Recorder
 from zonectl.runtime.learning.trial import attempt
 from zonectl.security.seccomp import architectures, observed
 from zonectl.security.seccomp.observed import Permission
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.kernel.runtime.world import World
     from zonectl.runtime.launch import Launched
     from zonectl.runtime.learning.trial import Outcome
 
-pytestmark = pytest.mark.requires(*REQUIRED, "seccomp:user_notif")
+pytestmark = pytest.mark.requires(*REQUIRED, "seccomp:trace")
 
 NATIVE = architectures.native()
 UNMADE = {"setgroups", "setresuid", "capset", "umask", "sethostname", "seccomp", "close_range", "sendmsg"}
@@ -51,6 +54,24 @@ def test_every_call_of_every_process_is_counted(world: World, seccomp: str) -> N
     assert calls[Permission("umask")] % 200 == 0
     assert calls[Permission("mkdir")] == 3
     assert calls[Permission("clone", 0)] + calls.get(Permission("vfork"), 0) >= 3
+
+
+def test_signals_disturb_no_call_however_slow_the_watcher(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = recording._Notes.add  # the watcher's own step, held up
+
+    def slowly(self: recording._Notes, call: tracer.Call) -> None:
+        time.sleep(0.0005)
+        noted(self, call)
+
+    monkeypatch.setattr(recording._Notes, "add", slowly)
+    # A shell forks, and sets its mask, while its children's ends are signalled to it.
+    outcome, calls = watched(
+        world, "/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do (mkdir /tmp/$i) & done; wait"
+    )
+    assert outcome.status.code == 0
+    assert calls[Permission("mkdir")] == 9
 
 
 def test_what_zonectl_itself_calls_is_not_the_programs(world: World) -> None:
@@ -89,15 +110,26 @@ def test_input_is_given_to_each_run_from_its_beginning(world: World, tmp_path: P
     assert first.output == second.output != other.output
 
 
-def test_a_program_that_is_not_there(world: World) -> None:
+@pytest.mark.parametrize("extra", ["", "init = true\n"])
+def test_a_program_that_is_not_there(world: World, extra: str) -> None:
     with pytest.raises(ProgramError):
-        watched(world, "/no/such/program")
+        watched(world, "/no/such/program", extra=extra)
+
+
+def test_an_init_that_fails_before_it_is_watched(world: World) -> None:
+    with pytest.raises(ZonectlError, match="passwd"):
+        watched(world, "/bin/true", extra='workdir = "/etc/passwd"\n')
+
+
+def test_the_first_process_cannot_stop_itself_as_ever(world: World) -> None:
+    outcome, _ = watched(world, "/bin/sh", "-c", "kill -STOP 1; exit 3")
+    assert outcome.status.code == 3
 
 
 def test_a_run_that_takes_too_long_is_ended(world: World) -> None:
     config = world.parse(world.text("/bin/sleep", "300"))
     with Recorder(observed.telling(NATIVE)) as recorder:
-        outcome = attempt(world.context, config, stdin=None, timeout_s=0.5, recorder=recorder)
+        outcome = attempt(world.context, config, stdin=None, timeout_s=5.0, recorder=recorder)
         assert outcome.late
         assert outcome.status == process.ExitStatus(signal=signal.SIGKILL)
         assert any(NATIVE.names[call.number].startswith("clock_nanosleep") for call in recorder.seen())
@@ -110,32 +142,52 @@ def test_a_watcher_that_is_killed_takes_the_zone_with_it(world: World) -> None:
         def execute(self, launched: Launched) -> None:
             super().execute(launched)
             process.pidfd_send_signal(self.watcher, signal.SIGKILL)
+            # By itself: nobody else ends it.
+            assert process.wait_pidfd(launched.pidfd, timeout_s=20, reap=False) is not None
 
     with Killed({}) as recorder:
         outcome = attempt(world.context, config, stdin=None, timeout_s=60, recorder=recorder)
         assert not outcome.late
-        assert outcome.status.code != 0
+        assert outcome.status == process.ExitStatus(signal=signal.SIGKILL)
         with pytest.raises(ZonectlError, match="the watcher"):
             recorder.seen()
 
 
-def test_a_watcher_that_is_stopped_costs_no_more_than_the_time_of_a_run(world: World) -> None:
+def _stopped_after(world: World, then: Callable[[], None]) -> tuple[Outcome, Recorder]:
+    """A run whose watcher is stopped as soon as its program runs."""
     config = world.parse(world.text("/bin/sh", "-c", "while :; do umask 22; done"))
 
     class Stopped(Recorder):
         def execute(self, launched: Launched) -> None:
             super().execute(launched)
             process.pidfd_send_signal(self.watcher, signal.SIGSTOP)
+            then()
 
     with Stopped({}) as recorder:
-        outcome = attempt(world.context, config, stdin=None, timeout_s=0.5, recorder=recorder)
+        return attempt(world.context, config, stdin=None, timeout_s=0.5, recorder=recorder), recorder
+
+
+def test_a_watcher_that_is_stopped_is_killed_soon_after_the_time_of_a_run(world: World) -> None:
+    outcome, recorder = _stopped_after(world, lambda: None)
     assert outcome.late
+    assert outcome.took_s < 30
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(recorder.watcher)
 
 
+def test_a_stopped_watcher_holds_up_nobody_who_gives_up(world: World) -> None:
+    def fail() -> None:
+        raise KeyError("given up")
+
+    with pytest.raises(KeyError, match="given up"):
+        _stopped_after(world, fail)
+
+
+@pytest.mark.parametrize("place", ["seize", "follow"])
 def test_a_watcher_that_is_killed_before_the_program_runs(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     config = world.parse(world.text("/bin/true"))
-    monkeypatch.setattr(Recorder, "_watch", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(tracer, place, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
     with Recorder({}) as recorder, pytest.raises(ZonectlError, match="the watcher"):
         attempt(world.context, config, stdin=None, timeout_s=60, recorder=recorder)

@@ -7,6 +7,7 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -474,6 +475,79 @@ def test_a_stop_calls_off_a_restart_that_zoned_thinks_about(world: World) -> Non
     assert restarts.load(world.context.paths, "web") is None
     with pytest.raises(StateError):
         stop(world.context, "web")
+
+
+def test_a_stop_calls_off_a_restart_where_the_zone_ends_just_before_it_looks(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.started(extra='restart = "always"')
+
+    def ends_first(*given: Any) -> Any:
+        monkeypatch.undo()
+        process.kill_and_reap(pidfd := process.pidfd_open(world.live().pid))
+        os.close(pidfd)
+        return require(*given)
+
+    restarts.save(
+        world.context.paths, "web", restarts.Note(boot_id=proc.boot_id(), started_s=time.monotonic())
+    )
+    monkeypatch.setattr("zonectl.runtime.stop.require", ends_first)
+    stop(world.context, "web")
+    assert restarts.load(world.context.paths, "web") is None
+    last = records.load_last(world.context.paths, "web")
+    assert last is not None
+    assert last.by_user
+
+
+def test_a_stop_that_fails_leaves_no_zone_that_seems_to_be_shutting_down(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.started()
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZonectlError("its init does not end")
+
+    monkeypatch.setattr("zonectl.runtime.stop.end_init", fail)
+    with pytest.raises(ZonectlError, match="its init does not end"):
+        stop(world.context, "web")
+    assert world.state() is ZoneState.RUNNING
+    assert world.execute("true").exit_status.code == 0
+    process.kill_and_reap(pidfd := process.pidfd_open(world.live().pid))
+    os.close(pidfd)
+    assert finish(world.context, "web", ExitStatus(signal=signal.SIGKILL))
+    last = records.load_last(world.context.paths, "web")
+    assert last is not None
+    assert last.by_user, "a user wanted it to end, and is not asked again"
+
+
+@pytest.mark.parametrize("verb", ["stop", "delete"])
+def test_who_wants_it_at_once_does_not_wait_for_a_stop_that_waits(world: World, verb: str) -> None:
+    world.started("/bin/sh", "-c", "trap 'echo no' TERM; while :; do sleep 0.05; done")
+    assert eventually(lambda: is_up(world))
+
+    def worker() -> int:
+        stop(world.context, "web", timeout_s=60)
+        return 0
+
+    _, pidfd = process.spawn(worker)
+    assert eventually(lambda: world.state() is ZoneState.SHUTTING_DOWN)
+    if verb == "stop":
+        stop(world.context, "web", timeout_s=0)
+        assert world.state() is ZoneState.INSTALLED
+    else:
+        delete(world.context, "web", force=True)
+        assert records.list_names(world.context.paths) == []
+    assert process.wait_pidfd(pidfd, timeout_s=30) == ExitStatus(status=0)
+    os.close(pidfd)
+
+
+def test_a_start_that_is_called_off_meanwhile_is_none(world: World) -> None:
+    world.create()
+    start(world.context, "web", unless=lambda: True)
+    assert world.state() is ZoneState.INSTALLED
+    start(world.context, "web", unless=lambda: False)
+    assert world.state() is ZoneState.RUNNING
+    world.stop()
 
 
 def test_a_second_create_of_the_same_folder_does_not_touch_the_first(world: World) -> None:

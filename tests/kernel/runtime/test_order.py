@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from dataclasses import dataclass
@@ -13,8 +14,11 @@ import pytest
 from tests.kernel.runtime import trace
 from tests.kernel.runtime.world import REQUIRED, World
 from tests.patience import eventually
-from zonectl.errors import ZonectlError
-from zonectl.kernel import proc
+from zonectl.cgroups import devices
+from zonectl.cgroups.tree import Tree
+from zonectl.errors import SyscallError, ZonectlError
+from zonectl.kernel import bpf, proc
+from zonectl.model.devices import USUAL
 from zonectl.model.instance import zone_cgroup
 from zonectl.runtime.start import start
 
@@ -37,6 +41,7 @@ EVERYTHING = (
     "unshare",
     "pivot_root",
     "fchdir",
+    "bpf",
 )
 SETNS = re.compile(r"CLONE_\w+")
 
@@ -50,13 +55,12 @@ class Followed:
 
     @property
     def init(self) -> list[Raw]:
-        """What init did, up to and with its execve."""
-        return _before_execve(self.trace.of(self.trace.init))
-
-
-def _before_execve(calls: list[Raw]) -> list[Raw]:
-    last = next(at for at, raw in enumerate(calls) if raw.name in {"execve", "execveat"} and raw.result == 0)
-    return calls[: last + 1]
+        """What init did as zonectl-entry, up to and with its execve of the zone's program."""
+        calls = self.trace.of(self.trace.init)
+        executed = next(
+            at for at, raw in enumerate(calls) if raw.name in {"execve", "execveat"} and raw.result == 0
+        )
+        return calls[: executed + 1]
 
 
 def _index(calls: list[Raw], name: str, matches: Callable[[Raw], bool] = lambda _raw: True) -> int:
@@ -83,8 +87,8 @@ def joined(world: World) -> Followed:
 
 
 def test_init_is_born_in_its_group_and_nobody_is_ever_moved(followed: Followed) -> None:
-    worker = followed.trace.of(followed.trace.worker)
-    clone = worker[_index(worker, "clone3", lambda raw: "CLONE_NEWPID" in raw.arguments[0])]
+    maker = followed.trace.of(followed.trace.maker)
+    clone = maker[_index(maker, "clone3", lambda raw: "CLONE_NEWPID" in raw.arguments[0])]
     assert "CLONE_INTO_CGROUP" in clone.arguments[0]
     assert "CLONE_NEWCGROUP" in clone.arguments[0]
     written = [raw.arguments[0] for raw in followed.trace.raw if raw.name == "write"]
@@ -124,17 +128,18 @@ def test_nothing_is_imported_after_the_root_has_been_left(followed: Followed) ->
     opened = [raw for raw in calls[left:] if raw.name in {"open", "openat", "openat2"}]
     names = [trace.words(raw.arguments[1]) for raw in opened if raw.name != "open"]
     assert not [name for name in names if name.endswith((".py", ".pyc", ".so")) or "/lib/" in name]
-    assert set(names) <= {"/", "etc/passwd", "etc/group", "/dev/null"}
+    assert set(names) <= {"/", "/dev/null"}
 
 
 def test_an_exec_loads_nothing_once_it_is_in_the_zone(joined: Followed) -> None:
-    (helper,) = {raw.pid for raw in joined.trace.raw if raw.name == "setns"}
+    (joiner,) = {raw.pid for raw in joined.trace.raw if raw.name == "setns"}
     program = _program(joined)
-    inside = joined.trace.of(helper)
+    inside = joined.trace.of(joiner)
     entered = _index(inside, "setns")
-    calls = inside[entered:] + _before_execve(joined.trace.of(program))
+    calls = joined.trace.of(program)
+    calls = inside[entered:] + calls[: _index(calls, "execve")]
     names = [trace.words(raw.arguments[1]) for raw in calls if raw.name in {"openat", "openat2"}]
-    assert set(names) <= {"/", "etc/passwd", "etc/group", "/dev/null"}
+    assert set(names) <= {"/", "/dev/null"}
 
 
 def _program(joined: Followed) -> int:
@@ -220,23 +225,26 @@ def test_every_path_inside_the_root_is_resolved_in_it(followed: Followed) -> Non
 
 
 def test_who_enters_a_zone_cannot_be_traced_from_it(joined: Followed) -> None:
-    (helper,) = {raw.pid for raw in joined.trace.raw if raw.name == "setns"}
-    calls = joined.trace.of(helper)
+    (joiner,) = {raw.pid for raw in joined.trace.raw if raw.name == "setns"}
+    calls = joined.trace.of(joiner)
+    # Who made it was not dumpable, which a child inherits.
+    (maker,) = {raw.pid for raw in joined.trace.raw if raw.name == "clone3" and raw.result == joiner}
+    made_it = joined.trace.of(maker)
     undumpable = _index(
-        calls, "prctl", lambda raw: raw.arguments[:2] == ("PR_SET_DUMPABLE", "SUID_DUMP_DISABLE")
+        made_it, "prctl", lambda raw: raw.arguments[:2] == ("PR_SET_DUMPABLE", "SUID_DUMP_DISABLE")
     )
     entered = [at for at, raw in enumerate(calls) if raw.name == "setns"]
-    assert undumpable < entered[0]
+    assert undumpable < _index(made_it, "clone3")
     kinds = [set(SETNS.findall(calls[at].arguments[1])) for at in entered]
-    assert kinds[-1] == {"CLONE_NEWPID"}
-    assert not any("CLONE_NEWPID" in kind for kind in kinds[:-1])
-    assert {"CLONE_NEWUSER", "CLONE_NEWNS"} <= kinds[0]
+    # All at once: nothing can change between two of them.
+    assert len(kinds) == 1
+    assert {"CLONE_NEWUSER", "CLONE_NEWNS", "CLONE_NEWPID"} <= kinds[0]
     made = _index(calls, "clone3")
     assert entered[-1] < made
     # And nothing has made it dumpable again until it executes.
     again = [
         raw
-        for raw in calls
+        for raw in (*made_it, *calls)
         if raw.name == "prctl" and raw.arguments[:2] == ("PR_SET_DUMPABLE", "SUID_DUMP_USER")
     ]
     assert not again
@@ -361,6 +369,38 @@ def test_what_cannot_be_applied_stops_the_start(world: World, extra: str, about:
     before = world.footprint()
     with pytest.raises(ZonectlError, match=about):
         start(world.context, "web")
+    assert world.warden.adopted == []
+    world.becomes(before, save="files")
+
+
+def test_the_program_runs_below_its_filter_of_devices(followed: Followed) -> None:
+    """It is attached before init hears what it becomes."""
+    worker = followed.trace.of(followed.trace.worker)
+    attached = _index(worker, "bpf", lambda raw: "BPF_PROG_ATTACH" in raw.arguments[0])
+    assert worker[attached].result == 0
+    assert attached < _index(worker, "sendmsg", lambda raw: "ORDER" in raw.arguments[1])
+
+
+def test_a_filter_of_devices_that_cannot_be_attached_stops_the_start(world: World) -> None:
+    """An exclusive program above lets nobody attach another one; init has been born by then, and is not the program."""
+    world.create("/bin/true")
+    tree = Tree(world.context.facts.cgroup)
+    base = tree.path(zone_cgroup(world.context.instance, "x").rpartition("/")[0])
+    os.makedirs(base, exist_ok=True)
+    before = world.footprint()
+    group = os.open(base, os.O_RDONLY | os.O_DIRECTORY)
+    exclusive = bpf.load_device_program(devices.program(USUAL), "exclusive")
+    attributes = bpf._ATTACH.pack(group, exclusive, bpf.BPF_CGROUP_DEVICE, 0)
+    bpf._call(bpf.BPF_PROG_ATTACH, attributes, subject="exclusive")
+    try:
+        with pytest.raises(SyscallError, match="bpf") as caught:
+            start(world.context, "web")
+    finally:
+        bpf.detach_device_program(group, exclusive)
+        os.close(exclusive)
+        os.close(group)
+    assert caught.value.errno == errno.EPERM
+    assert "devices" in (caught.value.hint or "")
     assert world.warden.adopted == []
     world.becomes(before, save="files")
 

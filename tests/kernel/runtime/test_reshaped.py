@@ -48,6 +48,7 @@ def _with_the_root_alone(folder: str) -> Callable[[ZonePlan], ZonePlan]:
         return replace(
             plan,
             before=(),
+            devices=(),
             clone=CloneInit(namespaces=(), cgroup=""),
             maps=(),
             trees=(),

@@ -236,7 +236,9 @@ def test_a_terminal_is_of_the_zones_own_devpts(world: World) -> None:
 
 @pytest.mark.requires("program:catatonit")
 def test_with_init_an_orphan_is_reaped(world: World) -> None:
-    script = "(sleep 0.1 &) ; sleep 0.3; cat /proc/1/comm; grep -c Z /proc/[0-9]*/stat | grep -c ':1'"
+    orphan = "(sleep 0.1 & echo $! >/tmp/pid)"
+    end = "i=0; while [ -e /proc/$(cat /tmp/pid) ] && [ $i -lt 200 ]; do i=$((i+1)); sleep 0.05; done"
+    script = f"{orphan}; {end}; cat /proc/1/comm; grep -c Z /proc/[0-9]*/stat | grep -c ':1'"
     assert world.sh(script, extra="init = true").out.split() == ["catatonit", "0"]
 
 

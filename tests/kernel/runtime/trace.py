@@ -70,6 +70,7 @@ CALLS = (
         "setresgid",
         "setresuid",
         "umask",
+        "personality",
         "prctl",
         "capset",
         "close_range",
@@ -165,6 +166,13 @@ class Trace:
         """The process that was born in a pid namespace of its own."""
         return next(
             raw.result for raw in self.raw if raw.name == "clone3" and "CLONE_NEWPID" in raw.arguments[0]
+        )
+
+    @property
+    def maker(self) -> int:
+        """The process that has made init."""
+        return next(
+            raw.pid for raw in self.raw if raw.name == "clone3" and "CLONE_NEWPID" in raw.arguments[0]
         )
 
     def of(self, pid: int) -> list[Raw]:
@@ -284,10 +292,11 @@ class Reader:
 
     @property
     def _who(self) -> str:
-        return "init" if self.inside else "worker"
+        return "init" if self.inside else "maker"
 
     def _recvmsg(self, raw: Raw) -> Iterable[Seen]:
-        if passed := re.search(r"SCM_RIGHTS, cmsg_data=\[([^\]]*)\]", ", ".join(raw.arguments)):
+        said = ", ".join(raw.arguments)
+        if "TREES" in said and (passed := re.search(r"SCM_RIGHTS, cmsg_data=\[([^\]]*)\]", said)):
             for number in re.findall(r"(\d+)<", passed[1]):
                 self.origins[int(number)] = f"tree {self.trees}"
                 self.trees += 1
@@ -296,7 +305,8 @@ class Reader:
     def _clone3(self, raw: Raw) -> Iterable[Seen]:
         found = re.search(r"flags=([\w|]+)", raw.arguments[0])
         assert found
-        yield Seen("clone3", "init", flags(found[1]))
+        if "CLONE_VFORK" not in found[1]:  # posix_spawn(3)
+            yield Seen("clone3", "init", flags(found[1]))
 
     def _clone(self, raw: Raw) -> Iterable[Seen]:
         found = re.search(r"flags=([\w|]+)", ", ".join(raw.arguments))
@@ -445,6 +455,9 @@ class Reader:
     def _setresuid(self, raw: Raw) -> Iterable[Seen]:
         yield Seen("setresuid", self._who, ", ".join(raw.arguments))
 
+    def _personality(self, raw: Raw) -> Iterable[Seen]:
+        yield Seen("personality", "init", raw.arguments[0])
+
     def _umask(self, raw: Raw) -> Iterable[Seen]:
         yield Seen("umask", "init", f"{int(raw.arguments[0], 8):04o}")
 
@@ -487,6 +500,9 @@ class Reader:
             yield Seen("close_range", "init", f"{first}, {'~0' if last == str(2**32 - 1) else last}, {how}")
 
     def _execve(self, raw: Raw) -> Iterable[Seen]:
+        if words(raw.arguments[0]).endswith("/zonectl-entry"):
+            yield Seen("execve", "zonectl-entry")
+            return
         yield Seen("execve", words(raw.arguments[0]), _argv(raw.arguments[1]))
 
     def _execveat(self, raw: Raw) -> Iterable[Seen]:
@@ -511,11 +527,17 @@ def _by_itself(found: Seen) -> bool:
 def of_start(trace: Trace, *, own: tuple[str, ...]) -> list[Seen]:
     """What worker, its children and init did, in the order of a plan: the host's part, then the inside's."""
     children = {raw.result for raw in trace.of(trace.worker) if raw.name == "vfork"}
+    made = {"execve", "setresuid", "capset", "clone3"}
     worker = [
-        raw for raw in trace.raw if raw.pid == trace.worker or (raw.pid in children and raw.name == "execve")
+        raw
+        for raw in trace.raw
+        if raw.pid == trace.worker
+        or (raw.pid in children and raw.name == "execve")
+        or (raw.pid == trace.maker and raw.name in made)
     ]
     host = Reader(own=own, inside=False).read(worker[1:])  # the first is the driver's own execve
     init = Reader(own=own, inside=True).read(trace.of(trace.init))
+    # What the program calls is its own affair.
     last = next(index for index, seen in enumerate(init) if seen.name.startswith("execve"))
     return [*host, *init[: last + 1]]
 

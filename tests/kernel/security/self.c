@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -88,7 +89,7 @@ int main(int argc, char **argv)
 		printf("env %s\n", *word);
 	prctl(PR_GET_PDEATHSIG, &death);
 	printf("death %d\ndumpable %d\n", death, prctl(PR_GET_DUMPABLE));
-	printf("securebits %d\n", prctl(PR_GET_SECUREBITS));
+	printf("securebits %d\npersonality %#x\n", prctl(PR_GET_SECUREBITS), personality(0xffffffff));
 	printf("keyring %ld\n", syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0));
 	printf("folder %s\nleads %d\n", getcwd(folder, sizeof(folder)), getsid(0) == getpid());
 	return 0;

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.kernel.runtime.world import REQUIRED, Result, World
-from zonectl.errors import SyscallError
-from zonectl.kernel import attributes, process
+from zonectl.kernel import attributes
 from zonectl.model.capabilities import ALL, DEFAULT, NAMES, SYSTEM, mask
-from zonectl.security import capabilities
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.requires(*REQUIRED)
 
@@ -121,20 +114,3 @@ def test_what_is_granted_by_name_is_of_use_to_any_user(world: World, no_new_priv
     granted, refused = results
     assert (granted.exit_status.code, granted.out) == (0, "5\n")
     assert "Operation not permitted" in refused.err
-
-
-@pytest.mark.parametrize(
-    "step", [lambda: capabilities.hold(DEFAULT), lambda: capabilities.bound(DEFAULT)], ids=["hold", "bound"]
-)
-def test_what_cannot_be_had_or_dropped_stops_the_process(step: Callable[[], None]) -> None:
-    def body() -> int:
-        attributes.capset(NICE, NICE, 0)
-        with pytest.raises(SyscallError):
-            step()
-        return 0
-
-    _, pidfd = process.spawn(body)
-    try:
-        assert process.wait_pidfd(pidfd, timeout_s=10) == process.ExitStatus(status=0)
-    finally:
-        os.close(pidfd)

@@ -28,6 +28,8 @@ pytestmark = pytest.mark.requires(*REQUIRED, "program:gcc")
 
 SOURCE = Path(__file__).parent / "self.c"
 KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING = 0, -3
+ADDR_NO_RANDOMIZE = 0x0040000
+"""personality(2)."""
 SYS_KEYCTL = 250 if os.uname().machine == "x86_64" else 219
 
 
@@ -143,6 +145,18 @@ def test_securebits_and_dumpable_are_the_kernels_own(ask: Callable[..., Told], w
     found = ask(way)
     assert found.one["securebits"] == "0"
     assert found.one["dumpable"] == "1"
+
+
+@WAYS
+@pytest.mark.requires("program:catatonit")
+def test_its_personality_is_not_the_callers(ask: Callable[..., Told], way: str) -> None:
+    libc = ctypes.CDLL(None)
+    before = libc.personality(ADDR_NO_RANDOMIZE)
+    try:
+        found = ask(way)
+    finally:
+        libc.personality(before)
+    assert found.one["personality"] == "0"
 
 
 @pytest.mark.parametrize(("way", "death"), [("init", signal.SIGKILL), ("exec", signal.SIGKILL)])

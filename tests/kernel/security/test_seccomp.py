@@ -53,7 +53,7 @@ def in_child(body: Callable[[], object], loaded: Filter | None) -> process.ExitS
 
     def run() -> int:
         if loaded is not None:
-            filters.load(loaded)
+            set_mode_filter(loaded.program)
         body()
         return 0
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.requires("root")
 
-END_S = 10.0
+END_S = 60.0
 
 # A lane whose programs hold the pipe of argv[1]: they write to it that they run, and then sleep.
 LANE = """

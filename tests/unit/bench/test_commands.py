@@ -56,9 +56,9 @@ def test_what_takes_too_long_is_killed() -> None:
 
 
 def test_an_interruption_lets_it_end_first(tmp_path: Path) -> None:
-    """The command interrupts us, and goes on only then."""
+    """The command interrupts us once we wait for it, and goes on only then."""
     code = (
-        f"import os, signal, time; os.kill({os.getpid()}, signal.SIGINT); time.sleep(0.2);"
+        f"import os, signal, time; time.sleep(0.3); os.kill({os.getpid()}, signal.SIGINT); time.sleep(0.2);"
         f"os.close(os.open({str(tmp_path / 'done')!r}, os.O_CREAT))"
     )
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zonectl.cgroups.steps.kinds import FilterDevices, WriteDeviceLimit, WriteLimit
+from zonectl.cgroups.steps.kinds import WriteDeviceLimit, WriteLimit
 from zonectl.model.audit import Attributes, Connection, Credentials, DeviceFilter, Filter, Observed, Standing
 from zonectl.model.config import Scheduler
 from zonectl.model.devices import NODES
@@ -107,8 +107,7 @@ def _nodes(plan: ZonePlan) -> tuple[tuple[str, str], ...]:
 
 
 def _devices(plan: ZonePlan) -> DeviceFilter | None:
-    filtered = any(isinstance(step, FilterDevices) for step in plan.before)
-    return DeviceFilter(attached=("0123456789abcdef",), wanted="0123456789abcdef") if filtered else None
+    return DeviceFilter(attached=("0123456789abcdef",), wanted="0123456789abcdef") if plan.devices else None
 
 
 def _connection(plan: ZonePlan) -> Connection | None:

@@ -87,6 +87,7 @@ def test_what_needs_a_capability_comes_before_it_is_lost() -> None:
     ]
     assert names == [
         "umask",
+        "personality",
         "PR_CAPBSET_DROP",
         "PR_SET_SECUREBITS",
         "setgroups",

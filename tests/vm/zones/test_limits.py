@@ -80,9 +80,13 @@ def zone(zonectl: Instance, tmp_path: Path) -> Iterator[Callable[..., Path]]:
         zonectl("delete", "-f", name)
 
 
-def value(group: Path, file: str, key: str) -> int:
+def values(group: Path, file: str) -> dict[str, int]:
     lines = (line.split() for line in (group / file).read_text().splitlines())
-    return int(dict(lines)[key])
+    return {key: int(number) for key, number in lines}
+
+
+def value(group: Path, file: str, key: str) -> int:
+    return values(group, file)[key]
 
 
 def wait_until(holds: Callable[[], bool], *, seconds: float = 60) -> None:
@@ -149,10 +153,11 @@ def test_a_fork_bomb_ends_at_the_limit_of_processes(zonectl: Instance, zone: Cal
 def test_a_busy_zone_gets_its_share_of_a_processor(zonectl: Instance, zone: Callable[..., Path]) -> None:
     del zonectl
     group = zone("busy", "cpus = 0.2", ["/bin/sh", "-c", "while true; do :; done"])
-    before = value(group, "cpu.stat", "nr_periods"), value(group, "cpu.stat", "usage_usec")
-    wait_until(lambda: value(group, "cpu.stat", "nr_periods") >= before[0] + 40)
-    periods = value(group, "cpu.stat", "nr_periods") - before[0]
-    used_us = value(group, "cpu.stat", "usage_usec") - before[1]
+    before = values(group, "cpu.stat")
+    wait_until(lambda: value(group, "cpu.stat", "nr_periods") >= before["nr_periods"] + 40)
+    after = values(group, "cpu.stat")
+    periods = after["nr_periods"] - before["nr_periods"]
+    used_us = after["usage_usec"] - before["usage_usec"]
     assert used_us <= 1.05 * periods * 20_000
 
 

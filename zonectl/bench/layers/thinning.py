@@ -37,7 +37,7 @@ def _is_mount_of(step: Step, fstype: str) -> bool:
 
 def without_group(plan: ZonePlan) -> ZonePlan:
     """No control group of its own: born in that of whoever runs it."""
-    return replace(plan, before=(), clone=replace(plan.clone, cgroup=""), cgroup="")
+    return replace(plan, before=(), devices=(), clone=replace(plan.clone, cgroup=""), cgroup="")
 
 
 def without_locked_mounts(plan: ZonePlan) -> ZonePlan:

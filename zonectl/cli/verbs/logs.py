@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from zonectl.cli import values
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from zonectl.cli.setting import Setting
     from zonectl.runtime.context import Context
     from zonectl.store.logs import LogLine
+
+_WRITTEN_S = 10.0
+"""How long the logger may take for what is left of a zone that has ended: two FIFOs' worth."""
+
+_PAUSE_S = 0.005
 
 DESCRIPTION = """\
 Show what a zone has written to its standard output and error, which go to those of this command. On a terminal control
@@ -56,17 +62,34 @@ def run(options: Namespace, setting: Setting) -> int:
     if not os.path.isdir(paths.zone_dir(options.zone)):
         raise NoSuchZone(options.zone)
     printer = Printer(timestamps=options.timestamps)
+    ended = _watch(context, options.zone)
     if not options.follow:
+        _let_write(context, options.zone, ended)
         for line in logs.read(paths, options.zone, since=options.since, tail=options.tail):
             printer.put(line)
         return 0
-    ended = _watch(context, options.zone)
-    for each in logs.follow(paths, options.zone, since=options.since, tail=options.tail, ended=ended):
+
+    def written() -> bool:
+        over = ended()
+        if over:
+            _let_write(context, options.zone, ended)
+        return over
+
+    for each in logs.follow(paths, options.zone, since=options.since, tail=options.tail, ended=written):
         if each is None:
             printer.flush()
         else:
             printer.put(each)
     return 0
+
+
+def _let_write(context: Context, zone: str, ended: Callable[[], bool]) -> None:
+    """Give the logger, where the zone has ended, the time to write what it has left behind."""
+    from zonectl.runtime.outlets import is_empty
+
+    deadline = time.monotonic() + _WRITTEN_S
+    while not is_empty(context, zone) and ended() and time.monotonic() < deadline:
+        time.sleep(_PAUSE_S)
 
 
 def _watch(context: Context, zone: str) -> Callable[[], bool]:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from zonectl.cli import values
-from zonectl.errors import NoSuchZone, StateError, TimedOut
+from zonectl.errors import StateError, TimedOut
 from zonectl.kernel import process
 from zonectl.kernel.process import ExitStatus
 
@@ -27,7 +27,7 @@ zonectl wait build
 zonectl wait --timeout 5min build
 """
 
-_SETTLED_S = 5.0
+_SETTLED_S = 15.0
 """How long zoned is given to write down what it has seen."""
 
 _PAUSE_S = 0.01
@@ -43,8 +43,10 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, setting: Setting) -> int:
     """Wait; gives the status of the zone's last end."""
+    from zonectl.runtime.settle import is_zoneds, noted
     from zonectl.runtime.status import open_init, status
     from zonectl.store import records
+    from zonectl.store.locks import is_held
 
     found = status(setting.context(), options.zone)
     # The note of an init that has ended stays until zoned has written down how.
@@ -56,18 +58,26 @@ def run(options: Namespace, setting: Setting) -> int:
             raise StateError(zone=options.zone, state=found.state.value, verb="wait", hint=hint)
         return ExitStatus(status=last.status, signal=last.signal).code
     pidfd = open_init(live)
+    # Where nobody else can tell how it ended, zoned can, if it is the parent.
+    is_told = is_held(setting.paths.daemon_lock) and (pidfd is None or is_zoneds(live))
+    ended = _end(pidfd, options)
+    if ended.unknown and is_told:
+        ended = noted(setting.paths, options.zone, live)
+    _let_settle(setting.paths, options.zone, live)
+    return ended.code
+
+
+def _end(pidfd: int | None, options: Namespace) -> ExitStatus:
+    """How the init of `pidfd` ends; unknown where it is gone, or its parent alone can tell."""
     if pidfd is None:
-        return _noted(setting.paths, options.zone, live).code
+        return ExitStatus()
     try:
         ended = process.wait_pidfd(pidfd, timeout_s=options.timeout)
     finally:
         os.close(pidfd)
     if ended is None:
         raise TimedOut("it has not ended", after_s=options.timeout, zone=options.zone)
-    if ended.unknown:
-        return _noted(setting.paths, options.zone, live).code
-    _let_settle(setting.paths, options.zone, live)
-    return ended.code
+    return ended
 
 
 def _let_settle(paths: Paths, zone: str, live: LiveNote) -> None:
@@ -80,21 +90,3 @@ def _let_settle(paths: Paths, zone: str, live: LiveNote) -> None:
         if time.monotonic() > deadline:
             return
         time.sleep(_PAUSE_S)
-
-
-def _noted(paths: Paths, zone: str, live: LiveNote) -> ExitStatus:
-    """What its parent has seen and written down, for kernels that tell nobody else."""
-    from zonectl.store import records
-
-    deadline = time.monotonic() + _SETTLED_S
-    while time.monotonic() < deadline:
-        try:
-            last = records.load_last(paths, zone)
-        except NoSuchZone:
-            break
-        if last and last.ended_at >= live.started_at:
-            ended = ExitStatus(status=last.status, signal=last.signal)
-            if not ended.unknown:
-                return ended
-        time.sleep(_PAUSE_S)
-    return ExitStatus()

@@ -130,14 +130,18 @@ def inside_steps(
         *_mount_steps(config, first_slot=binds),
     )
     return (
-        # Before the ids change: that makes this process undumpable, and its files in /proc the host root's.
         *_clock_steps(config),
         # The scaffold is cut off by the kernel: what was shared is only received there (mount_namespaces(7)).
-        *((BecomeRoot(), EnterScaffold()) if config.namespaces.user else (MakePrivate(),)),
+        EnterScaffold() if config.namespaces.user else MakePrivate(),
         *((SetHostname(hostname=config.hostname or config.name),) if config.namespaces.uts else ()),
         *_root_steps(config, binding, slots, points=_points(config, contents, files), volatile=volatile),
         *contents,
     )
+
+
+def first_steps(config: ZoneConfig) -> tuple[BecomeRoot, ...]:
+    """What init does first, and before it hears its script: it has ids of its own as soon as they are mapped."""
+    return (BecomeRoot(),) if config.namespaces.user else ()
 
 
 def switch_steps(config: ZoneConfig) -> tuple[SwitchRoot | LockMounts, ...]:

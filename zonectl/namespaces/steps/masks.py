@@ -45,6 +45,7 @@ class MaskPaths:
             Call(name="mkdir", target=COVERS, man="mkdir(2)"),
             Call(name="mkdir", target=f"{COVERS}/{NO_FOLDER}", man="mkdir(2)"),
             Call(name="openat", target=f"{COVERS}/{NO_FILE}", detail="O_CREAT|O_EXCL", man="open(2)"),
+            Call(name="fchmod", target=f"{COVERS}/{NO_FILE}", detail="0444", man="chmod(2)"),
             _bind(COVERS),
             _remount(COVERS),
         )

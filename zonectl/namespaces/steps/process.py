@@ -29,17 +29,18 @@ class CloneInit:
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """One clone3, for which the worker is the owner of what it makes; it keeps its capabilities meanwhile."""
-        flags = [clone_flag(kind) for kind in self.namespaces] + ["CLONE_PIDFD"]
+        """One clone3, by a process that is the owner of what it makes, keeps its capabilities, and ends then."""
+        flags = [clone_flag(kind) for kind in self.namespaces] + ["CLONE_PARENT", "CLONE_PARENT_SETTID"]
         flags += ["CLONE_INTO_CGROUP"] if self.cgroup else []
+        begun = Call(name="execve", target="zonectl-entry", man="posix_spawn(3)")
         clone = Call(name="clone3", target="init", detail="|".join(flags), man="clone(2)")
         if not self.owner:
-            return (clone,)
+            return begun, clone
         return (
-            Call(name="setresuid", target="worker", detail=f"-1, {self.owner}, -1", man="user_namespaces(7)"),
-            Call(name="capset", target="worker", detail="of all that is permitted", man="capabilities(7)"),
+            begun,
+            Call(name="setresuid", target="maker", detail=f"-1, {self.owner}, -1", man="user_namespaces(7)"),
+            Call(name="capset", target="maker", detail="of all that is permitted", man="capabilities(7)"),
             clone,
-            Call(name="setresuid", target="worker", detail="-1, 0, -1", man="setresuid(2)"),
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zonectl.cgroups.steps.kinds import FilterDevices
 from zonectl.model.audit import Finding, Verdict
 from zonectl.model.devices import NODES
 from zonectl.namespaces.steps.contents import MakeDevices
@@ -44,7 +43,7 @@ def _usual(plan: ZonePlan) -> dict[str, str]:
 def _filter(plan: ZonePlan, observed: Observed) -> Finding:
     """Ours must be among the programs of the group: each that is attached besides only refuses more."""
     found, name = observed.devices, "filter"
-    if not any(isinstance(step, FilterDevices) for step in plan.before):
+    if not plan.devices:
         verdict = Verdict.NARROWER if found and found.attached else Verdict.HOLDS
         words = " ".join(found.attached) if found and found.attached else "off"
         return Finding(area=AREA, name=name, declared="off", found=words, verdict=verdict)

@@ -1,17 +1,17 @@
-"""Watching every system call of a zone: a process of its own asks the kernel, and answers that the call may go on.
+"""Watching every system call of a zone: a process of its own traces it, and lets each call go on.
 
     init                              worker                              watcher
-      LISTEN (number) ─────────────▶ waits for that descriptor
-      loads the asking filter       ◀ pidfd_getfd ──────── fork ────────▶ answers from here on
+                                       forks ──────────────────────────▶ seizes init
+      waits for EXEC                 ◀─────────────────────── a word ────
+      loads the asking filter        ◀── EXEC
       execve; its calls …  ◀────────────────────────────────────────────▶ notes them
       the last process ends                                               writes down what it has noted, exits
 
-Init cannot send the listener: sending is a call that would wait for the listener. The watcher is a process, since a
-worker has one thread and waits for the zone meanwhile. What init calls before its execve is zonectl's own: its end of
-the channel closes on execve, before the program's first instruction, and that tells them apart.
+The watcher is a process, since a worker has one thread and waits for the zone meanwhile. What init calls before its
+execve is zonectl's own: the tracer is told of the execve, which tells them apart.
 
-A watcher that is killed takes the listener with it, and every call of the zone fails with ENOSYS; one that is stopped
-stops the zone. Nothing is let through unseen, and nothing here confines: see `kernel.notifier`.
+A watcher that is killed takes the zone with it; one that is stopped stops the zone. Nothing is let through unseen, and
+nothing here confines: see `kernel.tracer`.
 """
 
 from __future__ import annotations
@@ -20,22 +20,28 @@ import json
 import os
 import select
 import signal
+import struct
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
-from zonectl.errors import HostLacks, ZonectlError
-from zonectl.kernel import attributes, notifier, process
-from zonectl.runtime.handshake import close_all, failure
+from zonectl.errors import HostLacks, SyscallError, ZonectlError
+from zonectl.kernel import attributes, process, tracer
+from zonectl.runtime.launch import see_executed
 from zonectl.security.seccomp.observed import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from zonectl.runtime.handshake import Channel
     from zonectl.runtime.launch import Launched
     from zonectl.security.seccomp.observed import Place
 
-_PATIENCE_MS: Final = 1
+_PATIENCE_S: Final = 5.0
+"""How long a watcher may take to see that the zone has been killed, before it is taken for a stopped one."""
+_STUCK_MS: Final = 30_000
+"""How long the watcher may take to seize init, and init to become the program, before either is taken for stopped."""
+_WORD: Final = struct.Struct("=i")
+"""An errno, 0 for none."""
 _LOST: Final = "the watcher of the zone's system calls has ended before the zone"
 MOST_VALUES: Final = 128
 """How many values of an argument are told apart; of a call with more, none is."""
@@ -50,8 +56,6 @@ class Recorder:
         self._watcher = -1
 
     def __enter__(self) -> Self:
-        if not notifier.sizes_fit():
-            raise HostLacks("the kernel's notifications of system calls are larger than zonectl knows")
         self._memory = os.memfd_create("seen", os.MFD_CLOEXEC)
         return self
 
@@ -71,21 +75,55 @@ class Recorder:
 
         Raises:
             ProgramError: the program cannot be executed.
+            HostLacks: processes cannot be traced here.
             ZonectlError: a restriction cannot be applied, or the watcher ended.
 
         """
-        channel = launched.channel
-        channel.say("EXEC")
-        listener = self._listener(launched)
+        refusal = self._seize(launched.pid)
+        if refusal:
+            # What has failed is not to be traced either.
+            raise launched.channel.overhear() or _untraceable(refusal)
         try:
-            _pid, self._watcher = process.spawn(lambda: self._watch(listener, channel))
-        finally:
-            os.close(listener)
-        self._await(channel, self._watcher, timeout_ms=None)
-        if not _readable(channel.fileno(), 0):
+            self._let_execute(launched)
+        except ZonectlError as error:
+            # What init failed with ends its watcher as well, but not by a signal.
+            ended = process.wait_pidfd(self._watcher, timeout_s=_PATIENCE_S, reap=False)
+            if ended == process.ExitStatus(status=0):
+                raise
+            raise ZonectlError(_LOST) from error
+
+    @staticmethod
+    def _let_execute(launched: Launched) -> None:
+        launched.channel.bid("EXEC")
+        if not _readable(launched.channel.fileno(), _STUCK_MS):
             raise ZonectlError(_LOST)
-        channel.expect_end()
-        channel.close()
+        launched.channel.expect_end()
+        launched.channel.close()
+        see_executed(launched.pid, launched.pidfd)
+
+    def end(self) -> None:
+        """When init has ended or was killed: have the watcher let go of it, without which nobody could wait for it."""
+        if process.wait_pidfd(self._watcher, timeout_s=_PATIENCE_S, reap=False) is None:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Kill the watcher, if there is one, and with it the zone; one that has ended has said what it knew."""
+        if self._watcher >= 0:
+            with suppress(SyscallError):
+                process.pidfd_send_signal(self._watcher, signal.SIGKILL)
+
+    def _seize(self, init: int) -> int:
+        """Start the watcher; 0, or the errno with which `init` could not be seized."""
+        reading, writing = os.pipe()
+        with open(reading, "rb", buffering=0) as word:
+            try:
+                _pid, self._watcher = process.spawn(lambda: self._watch(init, writing))
+            finally:
+                os.close(writing)
+            said = word.read(_WORD.size) if _readable(reading, _STUCK_MS) else b""
+        if not said:
+            raise ZonectlError(_LOST)
+        return int(_WORD.unpack(said)[0])
 
     def seen(self) -> tuple[Seen, ...]:
         """What the zone's processes have called, once the zone has ended; the runtime's own calls are not among it.
@@ -101,53 +139,40 @@ class Recorder:
         with open(os.dup(self._memory), encoding="ascii") as file:
             return tuple(Seen(*row) for row in json.load(file))
 
-    def _listener(self, launched: Launched) -> int:
-        """Init's listener, as soon as it has one."""
-        message, fds = launched.channel.hear()
-        close_all(fds)
-        if message.get("word") != "LISTEN":
-            raise failure(message)
-        number = int(str(message.get("number")))
-        while (found := notifier.fetch(launched.pidfd, number)) is None:
-            # Between the word and the listener there is one system call, which may fail.
-            if _readable(launched.channel.fileno(), _PATIENCE_MS):
-                launched.channel.expect_end()
-                raise failure({})
-        return found
-
-    @staticmethod
-    def _await(channel: Channel, watcher: int, *, timeout_ms: int | None) -> None:
-        poll = select.poll()
-        poll.register(channel.fileno(), select.POLLIN)
-        poll.register(watcher, select.POLLIN)
-        poll.poll(timeout_ms)
-
-    def _watch(self, listener: int, channel: Channel) -> int:
+    def _watch(self, init: int, writing: int) -> int:
         _leave_to_the_worker()
-        process.close_all_but((listener, channel.fileno(), self._memory), first=3)
+        process.close_all_but((writing, self._memory), first=3)
+        try:
+            tracer.seize(init)
+        except SyscallError as error:
+            os.write(writing, _WORD.pack(error.errno))
+            return 1
+        os.write(writing, _WORD.pack(0))
+        os.close(writing)
         notes = _Notes(self._telling)
-        executed = False
-        while notifier.waiting(listener):
-            if (call := notifier.receive(listener)) is None:
-                continue
-            executed = executed or _hung_up(channel.fileno())
-            if executed:
-                notes.add(call)
-            notifier.let_go_on(listener, call.id)
+        tracer.follow(init, called=notes.add, executed=notes.begin)
         with open(self._memory, "w", encoding="ascii", closefd=False) as file:
             json.dump(notes.rows(), file)
         return 0
 
 
 class _Notes:
-    """What was called how often."""
+    """What was called how often, since the first program was executed."""
 
     def __init__(self, telling: Mapping[Place, tuple[int, int]]) -> None:
         self._telling = dict(telling)
         self._times: Counter[tuple[int, int, int | None]] = Counter()
         self._values: Counter[Place] = Counter()
+        self._begun = False
 
-    def add(self, call: notifier.Notification) -> None:
+    def begin(self) -> None:
+        """What comes is not zonectl's own any more."""
+        self._begun = True
+
+    def add(self, call: tracer.Call) -> None:
+        """Count a call."""
+        if not self._begun:
+            return
         key = (call.arch, call.number, self._value(call))
         if key[2] is not None and key not in self._times:
             self._values[key[:2]] += 1
@@ -163,7 +188,7 @@ class _Notes:
             counted[arch, number, value if (arch, number) in self._telling else None] += times
         return [(*key, times) for key, times in counted.items()]
 
-    def _value(self, call: notifier.Notification) -> int | None:
+    def _value(self, call: tracer.Call) -> int | None:
         found = self._telling.get((call.arch, call.number))
         return None if found is None else call.arguments[found[0]] & found[1]
 
@@ -175,13 +200,15 @@ def _leave_to_the_worker() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _hung_up(fd: int) -> bool:
-    poll = select.poll()
-    poll.register(fd, 0)
-    return bool(poll.poll(0))
-
-
 def _readable(fd: int, timeout_ms: int) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(timeout_ms))
+
+
+def _untraceable(number: int) -> HostLacks:
+    error = HostLacks(
+        "the zone's system calls cannot be watched", hint="see ptrace(2): PTRACE_SEIZE, PTRACE_O_EXITKILL"
+    )
+    error.__cause__ = SyscallError("ptrace", number, "PTRACE_SEIZE")
+    return error

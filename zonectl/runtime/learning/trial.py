@@ -120,6 +120,9 @@ class _Bystander:
             self._theirs.append(stdin)
         return (stdin, self._pipe(is_output=True), self._pipe(is_output=False))
 
+    def keep_signals(self) -> None:
+        """Nobody sends signals."""
+
     def attach(self, master: int) -> None:
         """Let go of a terminal: none is asked for."""
         os.close(master)
@@ -127,19 +130,9 @@ class _Bystander:
     def wait(self, pidfd: int, deliver: Callable[[int], None]) -> ExitStatus:
         """Read what the workload says until it has ended; kill it when its time or its watcher is up."""
         self._let_go()
-        until = time.monotonic() + self._timeout_s
-        waiting = select.poll()
-        for fd in (pidfd, *self._ours, *([self._recorder.watcher] if self._recorder else ())):
-            waiting.register(fd, select.POLLIN)
-        while pidfd not in (ready := self._ready(waiting, until)):
-            if not ready:
-                self.late = True
-            if not ready or not self._ours.keys() >= ready:
-                deliver(signal.SIGKILL)
-                break
-            for fd in ready:
-                if not self._read(fd):
-                    waiting.unregister(fd)
+        self._attend(pidfd, deliver)
+        if self._recorder:
+            self._recorder.end()
         status = process.wait_pidfd(pidfd)
         # The zone's last process has ended with its init: there is an end to what it said.
         for fd in self._ours:
@@ -153,6 +146,21 @@ class _Bystander:
         for fd in self._ours:
             os.close(fd)
         self._ours.clear()
+
+    def _attend(self, pidfd: int, deliver: Callable[[int], None]) -> None:
+        until = time.monotonic() + self._timeout_s
+        waiting = select.poll()
+        for fd in (pidfd, *self._ours, *([self._recorder.watcher] if self._recorder else ())):
+            waiting.register(fd, select.POLLIN)
+        while pidfd not in (ready := self._ready(waiting, until)):
+            if not ready:
+                self.late = True
+            if not ready or not self._ours.keys() >= ready:
+                deliver(signal.SIGKILL)
+                break
+            for fd in ready:
+                if not self._read(fd):
+                    waiting.unregister(fd)
 
     def _pipe(self, *, is_output: bool) -> int:
         reader, writer = os.pipe()

@@ -1,11 +1,10 @@
-"""The filters that a zone's processes get: found, and loaded."""
+"""The filters that a zone's processes get."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import TYPE_CHECKING
 
-from zonectl.kernel import seccomp
 from zonectl.security.seccomp import builtin
 from zonectl.security.seccomp.cache import filter_of
 
@@ -23,13 +22,3 @@ def named(name: str, *, nesting: bool, folder: str | None = None) -> Filter:
     """
     profile = builtin.named(name, nesting=nesting)
     return filter_of(f"{profile.name} {profile.digest}", lambda: profile, folder=folder)
-
-
-def load(found: Filter) -> None:
-    """Restrict this process and all that it will start, for good.
-
-    Raises:
-        SyscallError: the kernel does not load it.
-
-    """
-    seccomp.set_mode_filter(found.program)

@@ -64,7 +64,6 @@ _WORDS: Final = {
 
 ALLOW: Final = Action(Verdict.ALLOW)
 KILL: Final = Action(Verdict.KILL_PROCESS)
-NOTIFY: Final = Action(Verdict.USER_NOTIF)
 
 
 def fails(number: int) -> Action:
@@ -155,16 +154,6 @@ def _said(rules: tuple[Rule, ...]) -> str:
 def of_names(name: str, allowed: Iterable[str], *, otherwise: Action = EPERM) -> Profile:
     """The profile that allows the calls `allowed`, whatever their arguments, and answers `otherwise` to the rest."""
     return Profile(name=name, rules=dict.fromkeys(sorted(allowed), (Rule(ALLOW),)), otherwise=otherwise)
-
-
-def listening(unheard: Iterable[str]) -> Profile:
-    """The profile that has a listener asked about every call but those `unheard`, of numbers unknown too."""
-    return Profile(
-        name="listening",
-        rules=dict.fromkeys(sorted(unheard), (Rule(ALLOW),)),
-        otherwise=NOTIFY,
-        unknown=NOTIFY,
-    )
 
 
 def errno_number(text: str) -> int | None:

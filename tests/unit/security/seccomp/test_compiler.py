@@ -26,7 +26,6 @@ from zonectl.security.seccomp.profile import (
     EPERM,
     KILL,
     MOST,
-    NOTIFY,
     WORD,
     Action,
     Condition,
@@ -34,7 +33,6 @@ from zonectl.security.seccomp.profile import (
     Rule,
     Verdict,
     fails,
-    listening,
     of_names,
 )
 
@@ -96,7 +94,7 @@ def test_another_architecture_is_killed(profile: Profile, architecture: Architec
         assert bpf.run(code, number=number, arch=foreign)[0] == KILL.value
 
 
-@pytest.mark.parametrize("otherwise", [ALLOW, EPERM, NOTIFY])
+@pytest.mark.parametrize("otherwise", [ALLOW, EPERM, Action(Verdict.LOG)])
 def test_x32_does_not_exist_whatever_the_profile_allows(otherwise: Action) -> None:
     everything = Profile(name="open", rules={}, otherwise=otherwise, unknown=ALLOW)
     code = compiled(everything, X86_64)
@@ -151,19 +149,11 @@ def test_rules_that_cannot_matter_are_left_out() -> None:
     assert ranges[2] == compiler.Checks((yes,), EPERM)
 
 
-def test_what_learning_listens_to() -> None:
-    code = compiled(listening(["read", "exit_group"]), X86_64)
-    numbers = {number: bpf.run(code, number=number, arch=AUDIT_ARCH_X86_64)[0] for number in range(600)}
-    allowed = {number for number, answer in numbers.items() if answer == ALLOW.value}
-    assert allowed == {0, 231}
-    assert {numbers[n] for n in numbers if n not in allowed} == {NOTIFY.value}
-
-
 words = st.integers(0, WORD) | st.sampled_from([0, 1, 0x80000000, WORD])
 doubles = (
     st.builds(lambda high, low: high << 32 | low, words, words) | words | st.sampled_from([MOST, 1 << 63])
 )
-actions = st.sampled_from([ALLOW, EPERM, ENOSYS, KILL, NOTIFY, Action(Verdict.LOG), Action(Verdict.TRAP)]) | (
+actions = st.sampled_from([ALLOW, EPERM, ENOSYS, KILL, Action(Verdict.LOG), Action(Verdict.TRAP)]) | (
     st.integers(0, 4095).map(fails)
 )
 
