@@ -78,7 +78,7 @@ test-hostile: packages-run packages-build packages-test venv  ## attacks from in
 # FULL=1: every call of every command, killed and failed in every way; some hours.
 .PHONY: faults
 faults: packages-run packages-test venv  ## commands killed, and their calls failed, at each step: a sample (FULL=1 for all; root)
-	@$(STAGE) $(if $(FULL),43200,900) "faults" $(AS_ROOT) $(VENV)/python -m tests.faults $(if $(FULL),--full) $(FAULTS_ARGS)
+	@$(STAGE) $(if $(FULL),43200,1500) "faults" $(AS_ROOT) $(VENV)/python -m tests.faults $(if $(FULL),--full) $(FAULTS_ARGS)
 
 .PHONY: endurance
 endurance: packages-run packages-test venv  ## a thousand lives of zones, and what is left of them (half an hour; root)

@@ -9,7 +9,7 @@ it again for them with a fault injected there, and looks at the host: what is le
 A *leak* is what is there after `delete -f` and was not before; a *lie* is a success that did not happen, a state that
 the kernel contradicts, a traceback, or a command that never ends.
 
-Without `--full` a sample of the points is taken: so many of each command and role, within `--minutes`. `--full` takes
+Without `--full` a sample of the points is taken: so many of each command and role, in `--minutes`. `--full` takes
 all of them, in an order that `--seed` shuffles, so that what a run had time for is a fair part of the whole. What is in
 `--record` already is not done again; `--shard 2/3` is the second of three runs that share the whole.
 """
@@ -72,8 +72,8 @@ def main() -> int:
 
 def _throw_all(driver: Driver, options: argparse.Namespace) -> tuple[list[Verdict], int]:
     """What came of all faults for which there was time, those of the record with them; and how many there are."""
-    began = told = time.monotonic()
     throws = list(_every(driver, options))
+    began = told = time.monotonic()
     before = {(each.verb, each.role, each.point): each for each in _recorded(options)}
     verdicts = [before[throw.name] for throw in throws if throw.name in before]
     chosen = [throw for throw in _chosen(throws, options) if throw.name not in before]
@@ -142,7 +142,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--roles", type=_list(ROLES), default=list(ROLES), metavar="ROLE,…")
     parser.add_argument("--kinds", type=_list(("kill", "error")), default=["kill", "error"], metavar="KIND,…")
     parser.add_argument("--each", type=int, default=3, help="points of a kind, command and role (default 3)")
-    parser.add_argument("--minutes", type=float, help="how long at most (default 9; of all, without end)")
+    parser.add_argument(
+        "--minutes", type=float, help="to throw them in, at most (default 9; of all, without end)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="which sample, or which order (default 1)")
     parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="a part of all points")
     parser.add_argument("--record", type=Path, metavar="FILE", help="add every verdict there; do none again")

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.e2e.instance import Zonectl
 
+_ACCEPT4 = ("288", "242")
+"""Of x86 and of arm64 (asm/unistd_64.h, asm-generic/unistd.h)."""
+
 _STILL_S = 0.03
 _TIMEOUT_S = 30.0
 
@@ -27,6 +30,11 @@ def workers(zoned_pid: int) -> list[int]:
     """The children of zoned that run its own program: workers, the logger, and what it has forked to clear up."""
     pids = _read(zoned_pid, f"task/{zoned_pid}/children").split()
     return [int(pid) for pid in pids if "zoned" in _read(int(pid), "cmdline")]
+
+
+def waits_for_a_client(pid: int) -> bool:
+    """Whether the process is in accept4(2)."""
+    return _read(pid, "syscall").partition(" ")[0] in _ACCEPT4
 
 
 def children(pid: int) -> set[int]:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.e2e import host
+from tests.faults import processes
 from tests.faults.scene import VICTIM
 from tests.requirements import cgroup2_mount
+from zonectl.daemon.pool import WAITING
 
 if TYPE_CHECKING:
     from tests.e2e.instance import Zonectl
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 NEIGHBOUR = "neighbour"
 _ZONED = "zoned start"
 _HELD = ("running", "ready", "paused", "shutting_down")
+_NOTHING = " nothing"
 _VOLATILE = {"zoned.log", "zoned.sock", "zoned.lock", "logger.sock", "lock"}
 
 
@@ -26,7 +29,8 @@ class Sight:
     """The host and the instance's folders; each field a set of lines that are to be the same afterwards.
 
     zoned, its logger and its workers may have been killed and started anew, so they count only where there are more
-    of them than before; `workers` is how many.
+    of them than before. A worker that waits for a client is none too many, and goes after a while: `waiting` is how
+    many there are beyond those that zoned may keep, `workers` how many processes of zoned's do anything else.
     """
 
     mounts: frozenset[str]
@@ -38,18 +42,21 @@ class Sight:
     processes: frozenset[str]
     state: frozenset[str]
     workers: int
+    waiting: int
 
     def left(self, after: Sight) -> list[str]:
         """What is there in one of both only."""
         lines = []
         for each in fields(self):
-            if each.name == "workers":
+            if each.name in {"workers", "waiting"}:
                 continue
             was, now = getattr(self, each.name), getattr(after, each.name)
             lines += [f"{each.name}: gone: {line}" for line in sorted(was - now)]
             lines += [f"{each.name}: left: {line}" for line in sorted(now - was)]
         if after.workers > self.workers:
             lines.append(f"processes: {after.workers} of zoned's, {self.workers} before")
+        if after.waiting:
+            lines.append(f"processes: {after.waiting} workers too many wait")
         return lines
 
 
@@ -58,6 +65,7 @@ def look(z: Zonectl) -> Sight:
     seen = z.host.snapshot()
     mine = [each for each in host.table() if z.mark in each.group or str(z.folder) in each.words]
     zoned = [each for each in mine if _ZONED in each.words]
+    waiting = sum(processes.waits_for_a_client(each.pid) for each in zoned)
     others = [each for each in mine if each not in zoned and not each.words.startswith("strace")]
     return Sight(
         mounts=seen.mounts,
@@ -68,7 +76,8 @@ def look(z: Zonectl) -> Sight:
         files=seen.files,
         processes=frozenset(f"{each.pid} {each.words}" for each in others if each.pid != os.getpid()),
         state=frozenset((*_tree(z.root), *_tree(z.run_root))),
-        workers=len(zoned),
+        workers=len(zoned) - waiting,
+        waiting=max(0, waiting - WAITING),
     )
 
 
@@ -80,17 +89,21 @@ def _tree(root: Path) -> list[str]:
         if place.endswith("/log"):  # made when a zone first writes, or a new logger comes
             continue
         found.append(f"{place}/")
-        found += [f"{place}/{name}{_held(Path(folder, name))}" for name in set(names) - _VOLATILE]
+        told = ((name, _held(Path(folder, name))) for name in set(names) - _VOLATILE)
+        found += [f"{place}/{name}{held}" for name, held in told if held != _NOTHING]
     return found
 
 
 def _held(path: Path) -> str:
+    """What a ledger holds; one that holds nothing is as good as none."""
     if path.suffix != ".json" or not path.parent.name.startswith(("root", "run")):
         return ""
     try:
         text = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return " gone"
+    if text.get("held") == {}:
+        return _NOTHING
     # Where the search for the next free one begins changes with every zone.
     return " " + json.dumps({key: text[key] for key in text if key != "cursor"}, sort_keys=True)
 

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.faults.processes import waits_for_a_client
 from tests.patience import until
 from zonectl.daemon.pool import QUIET_S, WAITING
 
 if TYPE_CHECKING:
     from tests.kernel.daemon.rig import Rig
-
-ACCEPT4 = ("288", "242")
-"""On x86_64, and on the others."""
 
 AFTER_ONE = 2
 """How many wait after the first command: the one that served it, and the one that was hired meanwhile."""
@@ -43,14 +41,9 @@ def _pids(rig: Rig) -> set[int]:
     return {int(pid) for pid in children} - {rig.logger()}
 
 
-def _waits(pid: int) -> bool:
-    """Whether the process is in accept4(2)."""
-    return Path(f"/proc/{pid}/syscall").read_text().split()[0] in ACCEPT4
-
-
 def _only(rig: Rig, worker: int) -> None:
     """Have `worker` be the one that serves the next client."""
-    until(lambda: _waits(worker))
+    until(lambda: waits_for_a_client(worker))
     for pid in _pids(rig) - {worker}:
         os.kill(pid, signal.SIGKILL)
     until(lambda: _pids(rig) == {worker})
@@ -150,7 +143,7 @@ def test_programs_run_one_after_the_other_have_the_same_surroundings(rig: Rig, w
     first = rig.run("exec", "sh", "-c", script).stdout
     _only(rig, worker)
     assert rig.run("exec", "sh", "-c", script).stdout == first
-    until(lambda: _waits(worker))
+    until(lambda: waits_for_a_client(worker))
 
 
 def _session(rig: Rig) -> subprocess.Popen[bytes]:
