@@ -38,7 +38,7 @@ def test_kernel_is_unpacked(packed: bytes) -> None:
     ("wrong", "words"),
     [
         (b"MZ" + bytes(2048), "not a bzImage"),
-        (image(b"\x02!L\x18lz4"), "unknown way: 02214c18"),
+        (image(b"\x89LZO\0lzo"), "unknown way: 894c5a4f"),
         (image(gzip.compress(b"no kernel")), "no ELF kernel"),
     ],
 )

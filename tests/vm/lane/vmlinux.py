@@ -20,6 +20,8 @@ SETUP_SECTS: Final = 0x1F1
 HEADER_MAGIC: Final = 0x202
 PAYLOAD_OFFSET: Final = 0x248
 SECTOR_BYTES: Final = 512
+PROGRAMS: Final = {b"\x28\xb5\x2f\xfd": "zstd", b"\x02\x21\x4c\x18": "lz4"}
+"""Who unpacks what begins so; of lz4 it is the legacy format, which is the kernel's (lz4(1), -l)."""
 # The build appends the unpacked size to what it has packed, except to gzip, which has it by itself.
 SIZE_BYTES: Final = 4
 
@@ -46,14 +48,16 @@ def _unpack(packed: bytes) -> bytes:
         return gzip.decompress(packed)
     if packed.startswith(b"\xfd7zXZ\0"):
         return lzma.decompress(packed[:-SIZE_BYTES])
-    if packed.startswith(b"\x28\xb5\x2f\xfd"):
-        return _unzstd(packed[:-SIZE_BYTES])
+    for magic, name in PROGRAMS.items():
+        if packed.startswith(magic):
+            return _unpack_by(name, packed[:-SIZE_BYTES])
     raise LaneError(f"the kernel is packed in an unknown way: {packed[:4].hex()}")
 
 
-def _unzstd(packed: bytes) -> bytes:
-    zstd = program.find("zstd", "zstd")
-    done = subprocess.run([zstd, "-dcq"], input=packed, capture_output=True, check=False)
+def _unpack_by(name: str, packed: bytes) -> bytes:
+    """Unpack by the program `name`, of a Debian package of that name."""
+    argv = [program.find(name, name), "-dcq"]
+    done = subprocess.run(argv, input=packed, capture_output=True, check=False)
     if done.returncode:
-        raise LaneError(f"zstd cannot unpack the kernel: {done.stderr.decode(errors='replace')}")
+        raise LaneError(f"{name} cannot unpack the kernel: {done.stderr.decode(errors='replace')}")
     return done.stdout
