@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from zonectl.cli import failure
 from zonectl.errors import SyscallError, ZonectlError
 from zonectl.kernel import process
+from zonectl.kernel.signals import held_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -98,13 +99,9 @@ class _Running:
         self.zones: dict[int, str] = {}
 
     def start(self, name: str, work: Callable[[], int]) -> None:
-        # No interruption may come between the child's birth and our note of it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTING)
-        try:
+        with held_back(_INTERRUPTING):
             _pid, pidfd = process.spawn(work)
             self.zones[pidfd] = name
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def ended(self) -> dict[str, int]:
         """Wait until one has ended; the codes of all that have."""

@@ -32,11 +32,12 @@ from zonectl.images.archive import Hashed, compression, decompressed
 from zonectl.images.extract import Extraction
 from zonectl.kernel import attributes, command, process
 from zonectl.kernel.ending import kill_and_reap
+from zonectl.kernel.signals import held_back
 from zonectl.store import documents
 from zonectl.store.fields import Fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from zonectl.images.limits import Limits
 
@@ -66,41 +67,26 @@ def unpack(archive_fd: int, target_fd: int, *, limits: Limits) -> Unpacked:
         ImageError: the archive is damaged or refused, too large, or took too long; the folder may be half full.
 
     """
+    pidfd, ended = -1, None
     reader, writer = os.pipe()
     try:
         job = partial(_child, archive_fd, target_fd, report_fd=writer, limits=limits)
-        pidfd, mask = _spawn(job)
-        try:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            os.close(writer)
-            writer = -1
-            report = _read_report(reader, time.monotonic() + limits.time_s)
-        finally:
-            # It has reported, or nothing is wanted of it any more.
-            ended = kill_and_reap(pidfd)
-            os.close(pidfd)
+        with held_back():
+            _pid, pidfd = process.spawn(job, flags=_NAMESPACES)
+        os.close(writer)
+        writer = -1
+        report = _read_report(reader, time.monotonic() + limits.time_s)
     finally:
         os.close(reader)
         if writer >= 0:
             os.close(writer)
+        if pidfd >= 0:
+            # It has reported, or nothing is wanted of it any more.
+            ended = kill_and_reap(pidfd)
+            os.close(pidfd)
     if not report:
         raise ImageError(f"unpacking the archive broke off ({ended})")
     return _parsed(report)
-
-
-def _spawn(job: Callable[[], int]) -> tuple[int, set[signal.Signals | int]]:
-    """A child that does the job: its pidfd, and the signal mask to be restored where the child is sure to be ended.
-
-    No interruption may come between its birth and there. In the child signals stay blocked: its parent ends it.
-    """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        _pid, pidfd = process.spawn(job, flags=_NAMESPACES)
-    except BaseException:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        raise
-    return pidfd, mask
 
 
 @contextmanager

@@ -12,18 +12,19 @@ import fcntl
 import os
 import signal
 import struct
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 import zonectl
 from zonectl.errors import HostLacks, StepError, SyscallError, ZonectlError
-from zonectl.kernel import proc, process
+from zonectl.kernel import proc
+from zonectl.kernel.memfd import memory_file
+from zonectl.kernel.signals import held_back
 from zonectl.model.capabilities import NAMES, SYS_ADMIN
 from zonectl.model.config import HOME
 from zonectl.model.script import FORMAT, MAGIC
 from zonectl.runtime import program
-from zonectl.runtime.handshake import Late, close_all, failure
+from zonectl.runtime.handshake import close_all
 from zonectl.security import accounts
 from zonectl.security.seccomp import verdict
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from zonectl.model.seccomp import Filter
     from zonectl.runtime.handshake import Channel
+    from zonectl.runtime.siblings import Siblings
     from zonectl.security.accounts import Account
     from zonectl.security.steps import Restrict
 
@@ -58,9 +60,6 @@ ALWAYS_AT_FIRST = OWN_SESSION | CLOSED_AT_FIRST
 
 _ABOVE_ALL: Final = 16
 """Above the descriptors that an init or an exec is born with."""
-_PID: Final = struct.Struct("=i")
-_MOST_SIBLINGS: Final = 2
-"""After the first."""
 _INSTRUCTION_BYTES: Final = 8
 _POINTER_BYTES: Final = struct.calcsize("@P")
 
@@ -93,112 +92,6 @@ def stream_words(streams: Sequence[int | None], window: tuple[int, int] | None) 
     absent = sum(1 << number for number, fd in enumerate(streams) if fd is None)
     rows, columns = window or (0, 0)
     return [str(ALWAYS_AT_FIRST | absent), str(rows), str(columns)]
-
-
-class Siblings:
-    """The processes that make a zone's, each the next one: a note of their pids that outlives whoever is killed.
-
-    All are children of this process: of an init's there is one after the first, of an exec's two. The kernel itself
-    writes a pid down before its process runs (CLONE_PARENT_SETTID), so that each can be waited for whatever becomes of
-    the one that made it.
-    """
-
-    def __init__(self, noted: int) -> None:
-        self.noted = noted
-        self.first = 0
-        self._taken = 0
-
-    @classmethod
-    def begin(cls) -> Self:
-        """None yet.
-
-        Raises:
-            SyscallError: memfd_create.
-
-        """
-        return cls(_memory("pids", bytes(_MOST_SIBLINGS * _PID.size)))
-
-    def pid(self, number: int) -> int:
-        """The pid of the second process (0) or of the third (1); 0 where there is none."""
-        (pid,) = _PID.unpack(os.pread(self.noted, _PID.size, number * _PID.size))
-        return int(pid)
-
-    def after(self, pidfd: int, channel: Channel, *, number: int) -> tuple[int, int]:
-        """See the process of `pidfd` end, which it does when it has made the next; the pid and a pidfd of that.
-
-        Raises:
-            Late: it has not ended in the channel's time, and has been killed.
-            ZonectlError: what it failed with, or that it was killed before.
-
-        """
-        stuck = True
-        try:
-            stuck = process.wait_pidfd(pidfd, timeout_s=channel.left_s) is None
-        finally:
-            if stuck:
-                process.kill_and_reap(pidfd)
-            os.close(pidfd)
-        if stuck:
-            raise Late
-        pid = self.pid(number)
-        if not pid:
-            message, fds = channel.hear()
-            close_all(fds)
-            killed = "zonectl-entry was killed before there was a zone's process"
-            raise failure(message) if message else ZonectlError(killed)
-        self._taken = number + 1
-        return pid, pidfd_of(pid)
-
-    def end(self) -> None:
-        """Close the note, and end all that are still there, at whatever moment their maker was interrupted."""
-        try:
-            # In order: one that has ended makes no other.
-            _end_if_alive(self.first)
-            for number in range(_MOST_SIBLINGS):
-                _end_if_alive(self.pid(number))
-        finally:
-            os.close(self.noted)
-
-    def close(self) -> None:
-        """Close the note, and end whom nobody has come for."""
-        for number in range(self._taken, _MOST_SIBLINGS):
-            if pid := self.pid(number):
-                _end(pid)
-        os.close(self.noted)
-
-
-def pidfd_of(pid: int) -> int:
-    """A pidfd of the child `pid`, which is ended where there can be none.
-
-    Raises:
-        SyscallError: pidfd_open.
-
-    """
-    try:
-        return process.pidfd_open(pid)
-    except SyscallError:
-        _end(pid)
-        raise
-
-
-def _end_if_alive(pid: int) -> None:
-    """End the child `pid`, unless there is none or it has ended: until it is reaped, its number is its own."""
-    try:
-        if not pid or os.waitpid(pid, os.WNOHANG)[0]:
-            return
-    except ChildProcessError:
-        return
-    pidfd = process.pidfd_open(pid)
-    if process.pidfd_exited(pidfd):  # somebody traces it, and it has been waited for
-        os.close(pidfd)
-    else:
-        process.end_child(pidfd)
-
-
-def _end(pid: int) -> None:
-    with suppress(OSError):
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,14 +147,9 @@ def spawn_exec(
 
     """
     given = [channel, init, siblings.noted, *(() if group is None else (group,))]
-    # No interruption comes between its birth and the note of it.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        siblings.first = _spawn(
-            ["exec", str(namespaces), "-1" if group is None else "1", *first], streams, given
-        )
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    words = ["exec", str(namespaces), "-1" if group is None else "1", *first]
+    with held_back():
+        siblings.first = _spawn(words, streams, given)
     return siblings.first
 
 
@@ -332,27 +220,11 @@ def send(channel: Channel, word: str, packed: bytes) -> None:
         ZonectlError: the other side has gone.
 
     """
-    memory = _memory(word.lower(), packed)
+    memory = memory_file(word.lower(), packed)
     try:
         channel.say(word, [memory])
     finally:
         os.close(memory)
-
-
-def _memory(name: str, content: bytes) -> int:
-    """A descriptor of a memfd that holds `content`, for the caller to own; memfd_create(2)."""
-    try:
-        memory = os.memfd_create(name, os.MFD_CLOEXEC)
-    except OSError as error:
-        raise SyscallError("memfd_create", error.errno or 0, name) from error
-    try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(memory, rest) :]
-    except OSError as error:
-        os.close(memory)
-        raise SyscallError("write", error.errno or 0, name) from error
-    return memory
 
 
 def packed(order: Order, account: Account) -> bytes:

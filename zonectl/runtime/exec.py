@@ -32,6 +32,7 @@ from zonectl.kernel import proc, process
 from zonectl.namespaces import entering
 from zonectl.runtime import entry, filters, zones
 from zonectl.runtime.handshake import Channel, Late
+from zonectl.runtime.siblings import Siblings, pidfd_of
 from zonectl.runtime.status import open_init, require
 from zonectl.security import ranks
 from zonectl.security.steps import rank_step, restrict_step
@@ -153,7 +154,7 @@ class _Joining:
 
 def _join(context: Context, name: str, joining: _Joining, *, held: ExitStack) -> tuple[int, Channel]:
     """Make the process that will be the program; returns its pidfd and its channel, which `held` closes."""
-    siblings = entry.Siblings.begin()
+    siblings = Siblings.begin()
     held.callback(siblings.end)
     ours, theirs = Channel.pair()
     held.callback(ours.close)
@@ -180,9 +181,7 @@ def _join(context: Context, name: str, joining: _Joining, *, held: ExitStack) ->
     return pidfd, ours
 
 
-def _spawn(
-    context: Context, name: str, joining: _Joining, *, channel: Channel, siblings: entry.Siblings
-) -> int:
+def _spawn(context: Context, name: str, joining: _Joining, *, channel: Channel, siblings: Siblings) -> int:
     """The pidfd of the first process."""
     namespaces = entering.differing(joining.live.pid)
     with ExitStack() as held:
@@ -202,7 +201,7 @@ def _spawn(
             namespaces=namespaces,
             first=entry.stream_words(joining.streams, joining.window),
         )
-        return entry.pidfd_of(pid)
+        return pidfd_of(pid)
 
 
 def _see_begun(pid: int, channel: Channel) -> None:

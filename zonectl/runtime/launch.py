@@ -17,6 +17,7 @@ from zonectl.runtime import entry
 from zonectl.runtime.effects import Effects, payload
 from zonectl.runtime.handshake import Channel
 from zonectl.runtime.initial import Equipment, script
+from zonectl.runtime.siblings import Siblings, pidfd_of
 from zonectl.security import ranks
 from zonectl.store import records
 
@@ -139,13 +140,13 @@ def _make_init(
     ours, theirs = Channel.pair()
     undo.callback(ours.close)
     with ExitStack() as held:
-        siblings = entry.Siblings.begin()
+        siblings = Siblings.begin()
         held.callback(siblings.close)
         try:
             first = _spawn(context, plan, equipment, channel=theirs, siblings=siblings)
         finally:
             theirs.close()
-        maker = entry.pidfd_of(first)
+        maker = pidfd_of(first)
         try:
             given = busy()
         except BaseException:
@@ -157,7 +158,7 @@ def _make_init(
 
 
 def _spawn(
-    context: Context, plan: ZonePlan, equipment: Equipment, *, channel: Channel, siblings: entry.Siblings
+    context: Context, plan: ZonePlan, equipment: Equipment, *, channel: Channel, siblings: Siblings
 ) -> int:
     """The pid of the process that makes init."""
     flags = 0

@@ -53,8 +53,6 @@ def reset_signals() -> None:
 
 def places(name: str, env: dict[str, str]) -> list[str]:
     """Where the program `name` is looked for: along PATH of `env` where it has no slash; one without a name nowhere."""
-    return (
-        [name]
-        if "/" in name or not name
-        else [f"{folder or '.'}/{name}" for folder in env["PATH"].split(":")]
-    )
+    if "/" in name or not name:
+        return [name]
+    return [f"{folder or '.'}/{name}" for folder in env["PATH"].split(":")]

@@ -39,6 +39,7 @@ from zonectl.namespaces.steps.process import clone_flag
 from zonectl.namespaces.steps.sysctls import sysctl_steps
 from zonectl.runtime import entry, initial
 from zonectl.runtime.handshake import Channel, close_all, failure
+from zonectl.runtime.siblings import Siblings, pidfd_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,11 +136,11 @@ def _enter(ground: Ground, config: ZoneConfig, facts: HostFacts, *, body: Callab
     ours, theirs = Channel.pair()
     with ExitStack() as held:
         held.callback(ours.close)
-        siblings = entry.Siblings.begin()
+        siblings = Siblings.begin()
         held.callback(siblings.close)
         first = _spawn(config, theirs, siblings)
         theirs.close()
-        pid, pidfd = siblings.after(entry.pidfd_of(first), ours, number=0)
+        pid, pidfd = siblings.after(pidfd_of(first), ours, number=0)
         held.callback(os.close, pidfd)
         held.callback(process.kill_and_reap, pidfd)
         error = _put_together(ground, config, plan, ours, pid=pid, held=held)
@@ -152,7 +153,7 @@ def _enter(ground: Ground, config: ZoneConfig, facts: HostFacts, *, body: Callab
         return Outcome(**answer, leaked=_leaked(pid), mounts=proc.mountinfo(pid), clocks=clocks)
 
 
-def _spawn(config: ZoneConfig, channel: Channel, siblings: entry.Siblings) -> int:
+def _spawn(config: ZoneConfig, channel: Channel, siblings: Siblings) -> int:
     flags = 0
     for kind in born_kinds(config):
         flags |= getattr(process, clone_flag(kind))

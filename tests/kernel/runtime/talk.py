@@ -12,6 +12,7 @@ from zonectl.kernel import process
 from zonectl.model.script import Script
 from zonectl.runtime import entry
 from zonectl.runtime.handshake import Channel, close_all, failure
+from zonectl.runtime.siblings import Siblings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -67,7 +68,7 @@ def talking(
 ) -> Iterator[Talk]:
     """Start one; `first` is done before its execve. Without a script it has nothing to put together."""
     ours, theirs = Channel.pair()
-    siblings = entry.Siblings.begin()
+    siblings = Siblings.begin()
 
     try:
         maker = forked.spawn(lambda: _become(first, [theirs.fileno(), siblings.noted], namespaces))

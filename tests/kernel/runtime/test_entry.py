@@ -26,6 +26,7 @@ from zonectl.runtime import entry
 from zonectl.runtime import exec as execution
 from zonectl.runtime.exec import Request
 from zonectl.runtime.handshake import Channel, close_all, failure
+from zonectl.runtime.siblings import Siblings, pidfd_of
 from zonectl.security.accounts import Account
 from zonectl.security.steps import Ceiling, Restrict
 
@@ -129,7 +130,7 @@ def test_an_order_of_another_version_is_refused_with_the_remedy(talk: Callable[.
 def test_an_init_has_a_user_namespace_of_its_owners() -> None:
     """And so what is used in it is counted as the owner's, not as root's of the host."""
     ours, theirs = Channel.pair()
-    siblings = entry.Siblings.begin()
+    siblings = Siblings.begin()
     birth = entry.Birth(
         namespaces=process.CLONE_NEWUSER | process.CLONE_NEWPID,
         owner=54321,
@@ -142,7 +143,7 @@ def test_an_init_has_a_user_namespace_of_its_owners() -> None:
         (None, None, None), birth, channel=theirs.fileno(), siblings=siblings, first=words
     )
     theirs.close()
-    pid, pidfd = siblings.after(entry.pidfd_of(first), ours, number=0)
+    pid, pidfd = siblings.after(pidfd_of(first), ours, number=0)
     try:
         with open(f"/proc/{pid}/ns/user", "rb") as namespace:
             owner = fcntl.ioctl(namespace, NS_GET_OWNER_UID, struct.pack("I", 0))
@@ -158,7 +159,7 @@ def test_an_init_has_a_user_namespace_of_its_owners() -> None:
 @pytest.mark.parametrize("owner", [None, 54321])
 def test_namespaces_that_cannot_be_made_are_told_of(owner: int | None) -> None:
     ours, theirs = Channel.pair()
-    siblings = entry.Siblings.begin()
+    siblings = Siblings.begin()
     birth = entry.Birth(
         namespaces=process.CLONE_NEWUSER | 0x200,
         owner=owner,
@@ -172,7 +173,7 @@ def test_namespaces_that_cannot_be_made_are_told_of(owner: int | None) -> None:
     )
     theirs.close()
     with pytest.raises(StepError, match="clone3"):
-        siblings.after(entry.pidfd_of(first), ours, number=0)
+        siblings.after(pidfd_of(first), ours, number=0)
     siblings.close()
     ours.close()
 
