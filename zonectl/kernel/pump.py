@@ -89,8 +89,8 @@ class Loop:
 class Copy:
     """Copies `source` to `sink` a chunk at a time, never reading on before the last chunk is written.
 
-    `sift` may change what is copied. `ended` is called when the source is at its end, or the sink is gone (then
-    `broken` is set); the descriptors stay the caller's.
+    `sift` may change what is copied, `farewell` gives what is written behind the source's end. `ended` is called when
+    that is done, or the sink is gone (then `broken` is set); the descriptors stay the caller's.
     """
 
     def __init__(
@@ -101,6 +101,7 @@ class Copy:
         *,
         ended: Callable[[Copy], None],
         sift: Callable[[bytes], bytes] | None = None,
+        farewell: Callable[[], bytes] | None = None,
     ) -> None:
         self.source = source
         self.sink = sink
@@ -108,6 +109,7 @@ class Copy:
         self._loop = loop
         self._ended = ended
         self._sift = sift
+        self._farewell = farewell
         self._pending = b""
 
     def start(self) -> None:
@@ -155,11 +157,15 @@ class Copy:
         data = self._take()
         if data is None:
             return
-        if not data:
+        if data:
+            self._pending = self._sift(data) if self._sift else data
+        elif self._farewell:
+            # Once; what is read next is the end again.
+            self._pending, self._farewell = self._farewell(), None
+        else:
             self.stop()
             self._ended(self)
             return
-        self._pending = self._sift(data) if self._sift else data
         if self._pending:
             self._loop.forget(self.source, _READ)
             self._loop.watch(self.sink, _WRITE, self._write)

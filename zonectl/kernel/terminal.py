@@ -22,6 +22,8 @@ else:
 
 _REOPEN_S = 0.02
 _WINDOW_BYTES = 8
+_DISABLED = b"\0"
+"""No character of a terminal's has this meaning (_POSIX_VDISABLE, termios(3))."""
 
 
 class Escape:
@@ -129,6 +131,7 @@ class Session:
         self._terminal = Terminal(0)
         self._escape = Escape()
         self._master: int | None = None
+        self._in_line = False
         self._copies: list[Copy] = []
         self._owned: set[int] = set()
         self._signals = Signals(loop, self._caught)
@@ -142,7 +145,10 @@ class Session:
             copy_window(0, master)
             self._terminal.make_raw()
             self._signals.catch(_signal.SIGWINCH)
-        self._copy(0, master, sift=self._typed if 0 in self._terminals else None)
+        if 0 in self._terminals:
+            self._copy(0, master, sift=self._typed)
+        else:
+            self._copy(0, master, sift=self._fed, farewell=lambda: self._end_of_file(master))
         self._copy(master, 1)
 
     def pipe(self, stream: int, fd: int) -> None:
@@ -184,8 +190,15 @@ class Session:
             self._owned.remove(fd)
             posix.close(fd)
 
-    def _copy(self, source: int, sink: int, *, sift: Callable[[bytes], bytes] | None = None) -> None:
-        copy = Copy(self._loop, source, sink, sift=sift, ended=self._ended)
+    def _copy(
+        self,
+        source: int,
+        sink: int,
+        *,
+        sift: Callable[[bytes], bytes] | None = None,
+        farewell: Callable[[], bytes] | None = None,
+    ) -> None:
+        copy = Copy(self._loop, source, sink, sift=sift, farewell=farewell, ended=self._ended)
         self._copies.append(copy)
         copy.start()
 
@@ -211,6 +224,22 @@ class Session:
         if self._escape.found:
             self._relay(_signal.SIGKILL)
         return passed
+
+    def _fed(self, data: bytes) -> bytes:
+        self._in_line = not data.endswith((b"\n", b"\r"))
+        return data
+
+    def _end_of_file(self, master: int) -> bytes:
+        """What the pty takes for an end of its input (VEOF, termios(3)): in a line, the first one ends but the line."""
+        import termios
+
+        try:
+            character: bytes = termios.tcgetattr(master)[6][termios.VEOF]
+        except termios.error:
+            return b""
+        if character == _DISABLED:
+            return b""
+        return character * (2 if self._in_line else 1)
 
     def _caught(self, signum: int) -> None:
         if signum == _signal.SIGWINCH:

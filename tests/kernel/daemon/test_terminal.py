@@ -217,3 +217,19 @@ def test_a_pipe_beside_a_terminal_crosses_as_it_is(rig: Rig) -> None:
     )
     assert b"pipe:" in done.stdout
     assert b"piped" in done.stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--no-daemon"]], ids=["warm", "cold"])
+@pytest.mark.parametrize(
+    "given",
+    [b"", b"a line\n", b"no end of a line", b"a line\n" * 10_000],
+    ids=["none", "line", "part", "many"],
+)
+def test_the_end_of_an_input_that_is_no_terminal_reaches_the_program(
+    rig: Rig, tmp_path: Path, options: list[str], given: bytes
+) -> None:
+    got = tmp_path / "got"
+    done = rig.run(*options, "exec", "-t", "sh", "-c", f"cat > {got}; echo over", input=given, stdin=None)
+    assert done.returncode == 0
+    assert done.stdout.endswith(b"over\r\n")
+    assert got.read_bytes() == given
