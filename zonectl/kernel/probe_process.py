@@ -51,6 +51,11 @@ def probes() -> tuple[Probe, ...]:
         trial.here(_catatonit).probe(
             "catatonit", needed=False, remedy="apt-get install catatonit, for zones with init = true"
         ),
+        trial.here(_suid_dumpable).probe(
+            "fs.suid_dumpable",
+            needed=False,
+            remedy="sysctl fs.suid_dumpable=0 (or 2, for dumps that only root reads)",
+        ),
     )
 
 
@@ -78,6 +83,17 @@ def _seccomp() -> str:
     program = struct.pack("@HP", 1, ctypes.addressof(instruction))
     _prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, subject="PR_SET_SECCOMP")
     return "filters work"
+
+
+def _suid_dumpable() -> str:
+    """What becomes of a process that changes its user, as one does that comes into a zone: proc_sys_fs(5)."""
+    with open("/proc/sys/fs/suid_dumpable", encoding="ascii") as file:
+        value = file.readline().strip()
+    if value == "1":
+        raise HostLacks(
+            "1: a zone with sys_ptrace can trace who comes in as another user, before its filter holds"
+        )
+    return value
 
 
 def _catatonit() -> str:

@@ -10,7 +10,18 @@ import pytest
 
 from tests.requirements import cgroup2_mount, holds
 from zonectl.errors import SyscallError
-from zonectl.kernel import attributes, host, idmap, mount, probe, probe_mounts, proc, process, trial
+from zonectl.kernel import (
+    attributes,
+    host,
+    idmap,
+    mount,
+    probe,
+    probe_mounts,
+    probe_process,
+    proc,
+    process,
+    trial,
+)
 from zonectl.model.facts import NAMESPACES, CgroupLayout
 from zonectl.model.ids import IdRange
 
@@ -125,6 +136,20 @@ def test_the_trial_of_idmapped_mounts_can_fail(in_mount_namespace: InChild) -> N
 
         mapped = trial.here(attempt)
         assert (mapped.ok, mapped.seen) == (False, "mount_setattr: Invalid argument")
+
+    in_mount_namespace(body)
+
+
+@pytest.mark.requires("root")
+@pytest.mark.parametrize(("value", "ok"), [("0", True), ("1", False), ("2", True)])
+def test_a_host_where_who_changes_its_user_can_be_traced(
+    tmp_path: Path, in_mount_namespace: InChild, value: str, *, ok: bool
+) -> None:
+    def body() -> None:
+        (tmp_path / "value").write_text(f"{value}\n")
+        mount.mount(tmp_path / "value", "/proc/sys/fs/suid_dumpable", flags=mount.MS_BIND)
+        (found,) = (each for each in probe_process.probes() if each.name == "fs.suid_dumpable")
+        assert (found.ok, bool(found.remedy), found.needed) == (ok, not ok, False)
 
     in_mount_namespace(body)
 
