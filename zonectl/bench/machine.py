@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import shutil
+import tempfile
 from typing import TYPE_CHECKING, Final
 
 import zonectl
@@ -14,7 +15,7 @@ from zonectl.errors import CommandError
 from zonectl.kernel import command, proc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _KIB: Final = 1024
 _ASKING_S: Final = 5.0
@@ -101,16 +102,19 @@ def _file_system(folder: str, mountinfo: str) -> str:
 
 def _versions(programs: Iterable[str]) -> dict[str, str]:
     known = {"zonectl": zonectl.__version__, "python": platform.python_version()}
-    asked = ((program, _version(program)) for program in programs)
-    return known | {program: version for program, version in asked if version}
+    # crun(1) makes a folder for the containers that it may run, whatever it is asked.
+    with tempfile.TemporaryDirectory(prefix="zonectl-") as folder:
+        env = {**os.environ, "XDG_RUNTIME_DIR": folder}
+        asked = {program: _version(program, env) for program in programs}
+    return known | {program: version for program, version in asked.items() if version}
 
 
-def _version(program: str) -> str | None:
+def _version(program: str, env: Mapping[str, str]) -> str | None:
     """The first line that a program says of its version; None where it is missing or says nothing."""
     if not shutil.which(program):
         return None
     try:
-        said = command.run([program, "--version"], timeout_s=_ASKING_S, max_output_bytes=1 << 16)
+        said = command.run([program, "--version"], timeout_s=_ASKING_S, env=env, max_output_bytes=1 << 16)
     except CommandError:
         return None
     lines = (said.stdout or said.stderr).decode(errors="replace").strip().splitlines()

@@ -10,7 +10,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.kernel import forked
 from zonectl.bench import disturbances, machine
+from zonectl.kernel import mount, process
 
 
 def test_this_host() -> None:
@@ -24,6 +26,24 @@ def test_this_host() -> None:
     assert found.file_system in types
     assert machine.host("/proc/self").file_system == "proc"
     assert found.versions["python3"].startswith("Python 3")
+
+
+@pytest.mark.requires("root", "program:crun")
+def test_asking_for_a_version_leaves_nothing_behind() -> None:
+    def ask() -> int:
+        process.unshare(process.CLONE_NEWNS)
+        mount.mount(None, "/", None, mount.MS_REC | mount.MS_PRIVATE)
+        mount.mount("run", "/run", "tmpfs")
+        found = machine.host("/", programs=("crun",)).versions
+        assert found["crun"].startswith("crun")
+        assert os.listdir("/run") == []
+        return 0
+
+    pidfd = forked.spawn(ask)
+    ended = process.wait_pidfd(pidfd)
+    os.close(pidfd)
+    assert ended is not None
+    assert ended.status == 0
 
 
 @pytest.mark.requires("pressure")
