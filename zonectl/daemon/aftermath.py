@@ -29,7 +29,11 @@ def finish(setting: Setting, name: str, ended: ExitStatus, *, started_s: float) 
     if not _settle(setting, name, ended):
         return 0
     note = restarts.load(setting.paths, name)
-    if note is not None and note.due_s is None and note.started_s == started_s:
+    if note is None:
+        return 0
+    if note.due_s is not None:
+        _remind(setting, name, note.due_s)
+    elif note.started_s == started_s:
         _reschedule(setting, name, ended, failures=note.failures, ran_s=ran_s)
     return 0
 
@@ -55,6 +59,10 @@ def start_again(setting: Setting, name: str) -> int:
     except ZonectlError as error:
         setting.complain(f"{name}: not started again: {error}")
         _reschedule(setting, name, _START_FAILED, failures=note.failures, ran_s=0)
+        return 0
+    later = restarts.load(setting.paths, name)
+    if later is not None and later.due_s is not None and later != note:
+        _remind(setting, name, later.due_s)
     return 0
 
 
@@ -86,9 +94,17 @@ def _catch_up(setting: Setting, name: str) -> None:
     if note is None:
         restarts.remove(setting.paths, name)
     elif note.due_s is not None:
-        setting.channel.start_again(name, delay_s=max(0.0, note.due_s - time.monotonic()))
+        _remind(setting, name, note.due_s)
     else:
         finish(setting, name, ExitStatus(), started_s=note.started_s)
+
+
+def _remind(setting: Setting, name: str, due_s: float) -> None:
+    """Tell zoned when to start the zone again, by the note that is there; twice is fine.
+
+    The note may be from a worker of a zoned that was killed, which could tell nobody when it wrote it.
+    """
+    setting.channel.start_again(name, delay_s=max(0.0, due_s - time.monotonic()))
 
 
 def _settle(setting: Setting, name: str, ended: ExitStatus) -> bool:

@@ -24,7 +24,7 @@ from zonectl.daemon.caller import nothing
 from zonectl.daemon.offspring import fork
 from zonectl.daemon.slate import Slate
 from zonectl.errors import DaemonError
-from zonectl.kernel import sockets
+from zonectl.kernel import proc, sockets
 from zonectl.kernel.attributes import set_pdeathsig
 
 if TYPE_CHECKING:
@@ -171,16 +171,20 @@ class Attendant:
             return 0
         self._rehearse(self._setting.jobs.rehearsal())
         slate = Slate(self._setting, without=self._listener.fileno())
-        while self._serve_one(slate):
+        while self._serve_one(slate, zoned):
             pass
         return 0
 
-    def _serve_one(self, slate: Slate) -> bool:
+    def _serve_one(self, slate: Slate, zoned: int) -> bool:
         """Serve the next client; whether to serve another."""
         sock = self._client()
         # A dismissal until here ends the connection before the welcome, and the client tries again.
         signal.signal(signal.SIGUSR2, nothing)
         set_pdeathsig(0)
+        if not proc.has_memory(zoned) or os.getppid() != zoned:
+            # It was killed, and is ending: who is served tries again, and brings the next one up, as zones may need.
+            sock.close()
+            return False
         self._tell()
         with sock:
             ordinary = self._serve(sock)

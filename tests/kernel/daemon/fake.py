@@ -196,12 +196,14 @@ class FakeJobs:
         return self._command(_without_options(argv), frontend, warden)
 
     def start(self, name: str, *, warden: Warden, unless: Callable[[], bool]) -> None:
+        self._hold_up(name, "start")
         if unless():
             return
         with open(f"{self._paths.run_zone_dir(name)}/command", encoding="utf-8") as file:
             self._start([name, *json.load(file)], warden)
 
     def finish(self, name: str, ended: ExitStatus) -> bool:
+        self._hold_up(name, "finish")
         folder = self._paths.run_zone_dir(name)
         live = records.load_live(self._paths, name)
         if live and _is_alive(live):
@@ -214,6 +216,13 @@ class FakeJobs:
         records.save_last(self._paths, name, last)
         records.remove_live(self._paths, name)
         return True
+
+    def _hold_up(self, name: str, what: str) -> None:
+        """As long as the test likes."""
+        asked = Path(self._paths.run_zone_dir(name), f"hold up {what}")
+        if asked.exists():
+            asked.with_name(f"held up {what}").touch()
+            until(lambda: not asked.exists())
 
     def leave(self) -> None:
         """As slowly as the test likes: told to leave once more meanwhile, zoned must not end before."""

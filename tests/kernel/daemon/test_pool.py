@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from tests.faults.processes import waits_for_a_client
+from tests.kernel import forked
 from tests.patience import until
-from zonectl.daemon.pool import QUIET_S, WAITING
+from zonectl.daemon.pool import QUIET_S, WAITING, Attendant
+from zonectl.kernel import process
 
 if TYPE_CHECKING:
     from tests.kernel.daemon.rig import Rig
+    from zonectl.daemon.slate import Slate
+    from zonectl.daemon.worker import Setting
 
 AFTER_ONE = 2
 """How many wait after the first command: the one that served it, and the one that was hired meanwhile."""
@@ -193,3 +198,29 @@ def test_a_worker_that_has_served_keeps_no_new_zoned_from_starting(rig: Rig, wor
     session.communicate(b"\n", timeout=60)
     until(lambda: _gone(worker))
     assert rig.run("list").returncode == 0
+
+
+@pytest.mark.fault("zoned is killed, and a client comes while it is ending", "the next zoned serves it")
+def test_a_worker_of_a_zoned_that_is_ending_serves_nobody(tmp_path: Path) -> None:
+    def worker() -> int:
+        pid, ended = process.spawn(lambda: 0)
+        process.wait_pidfd(ended, reap=False)  # a zombie, whose number is nobody else's
+
+        def serve(_sock: socket.socket) -> bool:
+            raise AssertionError("it is served")
+
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(tmp_path / "sock"))
+        listener.listen()
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(tmp_path / "sock"))
+        attendant = Attendant(listener, -1, cast("Setting", None), serve=serve)
+        assert not attendant._serve_one(cast("Slate", None), pid)
+        assert client.recv(1) == b""
+        return 0
+
+    pidfd = forked.spawn(worker)
+    ended = process.wait_pidfd(pidfd)
+    os.close(pidfd)
+    assert ended is not None
+    assert ended.status == 0

@@ -15,6 +15,7 @@ import pytest
 
 from tests.patience import eventually, until
 from zonectl.daemon import protocol
+from zonectl.kernel import proc
 from zonectl.store import restarts
 
 if TYPE_CHECKING:
@@ -183,6 +184,25 @@ def test_a_pending_start_outlives_a_killed_zoned(rig: Rig) -> None:
     count = len(_finished(rig, "web"))
     assert rig.run("exec", "true").returncode == 0
     until(lambda: len(_finished(rig, "web")) > count)
+    (_run_dir(rig, "web") / "policy").write_text("no")
+
+
+@pytest.mark.parametrize("what", ["start", "finish"])
+@pytest.mark.fault(
+    "zoned is killed while its worker starts a zone again, and the next one looks before that has failed",
+    "the next zoned starts the zone when the note says",
+)
+def test_a_pause_that_another_has_noted_meanwhile_is_kept(rig: Rig, what: str) -> None:
+    _policy(rig, "web", "always")
+    (_run_dir(rig, "web") / f"hold up {what}").touch()
+    assert rig.run("start", "web", "true").returncode == 0
+    until((_run_dir(rig, "web") / f"held up {what}").exists)
+    note = restarts.Note(boot_id=proc.boot_id(), failures=3, due_s=time.monotonic() + 0.3)
+    restarts.save(rig.paths, "web", note)
+    count = len(_finished(rig, "web"))
+    (_run_dir(rig, "web") / f"hold up {what}").unlink()
+    # The end that is told of first may be the one that was held up.
+    until(lambda: len(_finished(rig, "web")) > count + 1)
     (_run_dir(rig, "web") / "policy").write_text("no")
 
 
