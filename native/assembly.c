@@ -245,6 +245,16 @@ static void shift_clocks(void)
     check(prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL), "prctl", "PR_SET_DUMPABLE");
 }
 
+/* At once, and not from the next execve on, nor with the next child only, as before Linux 6.3. */
+static void enter_clocks(void)
+{
+    int fd = open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+
+    check(fd < 0, "open", "/proc/self/ns/time_for_children");
+    check(setns(fd, CLONE_NEWTIME), "setns", "flags 0x80");
+    close(fd);
+}
+
 /* A setting below /proc. Where its file is missing the script may go on, if the kernel has nothing of `whole` either. */
 static void write_setting(void)
 {
@@ -457,6 +467,7 @@ static void (*const calls[])(void) = {
     enter,       pivot,        change_root,    make_folder,       make_link,     make_file,        open_place,
     take_clone,  move_to,      seal,           make_filesystem,   close_kept,    open_folder,      open_file,
     find_folder, place_tree,   place_node,     make_point,        write_setting, set,              ask,
+    enter_clocks,
 };
 
 void assemble(int fd)

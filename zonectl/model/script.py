@@ -65,6 +65,7 @@ class _Code(IntEnum):
     WRITE = 30
     SET = 31
     ASK = 32
+    ENTER_CLOCKS = 33
 
 
 _HEAD: Final = struct.Struct("=3I")
@@ -141,6 +142,10 @@ class Script:
     def shift_clocks(self, offsets: str) -> None:
         """Write /proc/self/timens_offsets; time_namespaces(7)."""
         self._add(_Code.SHIFT_CLOCKS, _text(offsets))
+
+    def enter_clocks(self) -> None:
+        """setns(2) to the time namespace that was made."""
+        self._add(_Code.ENTER_CLOCKS)
 
     def enter_scaffold(self) -> None:
         """Enter a mount namespace of a user namespace below this one."""

@@ -71,9 +71,7 @@ def differing(pid: int, *, kinds: Collection[str] = tuple(_KINDS)) -> int:
     """
     flags = 0
     for kind in kinds:
-        # One of clocks that a process has made is its own from its next execve on.
-        of_theirs = "time_for_children" if kind == "time" else kind
-        ours, theirs = proc.namespace_id("self", kind), proc.namespace_id(pid, of_theirs)
+        ours, theirs = proc.namespace_id("self", kind), proc.namespace_id(pid, kind)
         if ours is not None and theirs is None:
             raise SyscallError("readlink", errno.ESRCH, f"/proc/{pid}/ns/{kind}")
         flags |= _KINDS[kind] if theirs != ours else 0

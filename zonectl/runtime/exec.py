@@ -22,7 +22,6 @@ may stop it: all of it has ENTRY_S, and the caller's signals end it until the wo
 from __future__ import annotations
 
 import os
-import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -46,8 +45,6 @@ if TYPE_CHECKING:
 
 ENTRY_S = 30.0
 """How long a program may take to come in: a busy machine needs milliseconds, and a zone could have it wait for ever."""
-
-_PAUSE_S = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,11 +160,6 @@ def _join(context: Context, name: str, joining: _Joining, *, held: ExitStack) ->
         pidfd = _spawn(context, name, joining, channel=theirs, siblings=siblings)
     finally:
         theirs.close()
-    try:
-        _see_begun(joining.live.pid, ours)
-    except BaseException:
-        process.end_child(pidfd)
-        raise
     _, pidfd = siblings.after(pidfd, ours, number=0)
     try:
         # Of the second, in its group: the processors of that bound those that a process may have.
@@ -202,21 +194,6 @@ def _spawn(context: Context, name: str, joining: _Joining, *, channel: Channel, 
             first=entry.stream_words(joining.streams, joining.window),
         )
         return pidfd_of(pid)
-
-
-def _see_begun(pid: int, channel: Channel) -> None:
-    """Wait until init is in its time namespace, as it is once it executes: who joins before gets the host's clocks."""
-    while _is_between_clocks(pid):
-        if not channel.left_s:
-            raise Late
-        time.sleep(_PAUSE_S)
-
-
-def _is_between_clocks(pid: int) -> bool:
-    """Whether init has not executed yet; a program that has made itself another namespace of clocks has."""
-    if proc.namespace_id(pid, "time") == proc.namespace_id(pid, "time_for_children"):
-        return False
-    return proc.command_name(pid) == entry.NAME
 
 
 def _open_group(context: Context, pid: int) -> int | None:

@@ -358,7 +358,7 @@ def test_namespaces_are_the_zones_own_by_default(ground: Ground) -> None:
     inside, name, pids = outcome.value
     assert name == "web"
     assert len(pids) == 2  # init and this one
-    assert outcome.clocks != os.readlink("/proc/self/ns/time_for_children")
+    assert outcome.clocks != os.readlink("/proc/self/ns/time")
     assert not [kind for kind in kinds if inside[kind] == os.readlink(f"/proc/self/ns/{kind}")]
 
 

@@ -146,7 +146,7 @@ def _enter(ground: Ground, config: ZoneConfig, facts: HostFacts, *, body: Callab
         error = _put_together(ground, config, plan, ours, pid=pid, held=held)
         if error:
             return Outcome(value=None, error=error, leaked=[], mounts=proc.mountinfo(pid), clocks="")
-        clocks = os.readlink(f"/proc/{pid}/ns/time_for_children")
+        clocks = os.readlink(f"/proc/{pid}/ns/time")
         answer = _look(pidfd, pid, body)
         # What it has sent with its word it closes after that.
         eventually(lambda: not _leaked(pid))

@@ -6,9 +6,8 @@ import os
 import signal
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import prctl
 import pytest
 
 from tests.kernel.runtime.world import REQUIRED, SERVICE, World
@@ -16,7 +15,6 @@ from tests.patience import eventually, until
 from zonectl.errors import ZonectlError
 from zonectl.kernel import proc, process
 from zonectl.kernel.process import ExitStatus
-from zonectl.runtime import entry
 from zonectl.runtime import exec as execution
 from zonectl.runtime.handshake import Channel, Late
 from zonectl.runtime.launch import Launched
@@ -121,35 +119,9 @@ def test_who_comes_while_init_has_not_begun_gets_the_zones_clocks(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.create(extra='[namespaces]\nmonotonic_offset = "1d"\n')
-    look = execution._see_begun
     with _held_back(world, monkeypatch) as telling:
-
-        def tell(*given: Any) -> None:
-            os.close(telling)
-            look(*given)
-
-        assert proc.namespace_id(world.live().pid, "time") == proc.namespace_id("self", "time")
-        monkeypatch.setattr(execution, "_see_begun", tell)
+        assert proc.namespace_id(world.live().pid, "time") != proc.namespace_id("self", "time")
         inside = world.execute("readlink", "/proc/self/ns/time").out.strip()
         assert inside == f"time:[{proc.namespace_id(world.live().pid, 'time')}]"
-        assert proc.namespace_id(world.live().pid, "time") != proc.namespace_id("self", "time")
+        os.close(telling)
     world.stop()
-
-
-@pytest.mark.parametrize(("name", "expected"), [(entry.NAME, True), ("program", False)])
-def test_a_program_that_makes_itself_other_clocks_has_begun(name: str, *, expected: bool) -> None:
-    hearing, telling = os.pipe()
-
-    def child() -> int:
-        process.unshare(process.CLONE_NEWTIME)
-        prctl.set_name(name)
-        os.write(telling, b"!")
-        time.sleep(60)
-        return 0
-
-    pid, pidfd = process.spawn(child)
-    assert os.read(hearing, 1) == b"!"
-    assert execution._is_between_clocks(pid) is expected
-    process.end_child(pidfd)
-    os.close(hearing)
-    os.close(telling)

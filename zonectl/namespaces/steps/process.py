@@ -135,7 +135,7 @@ class SetHostname:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShiftClocks:
-    """Make a time namespace for what init executes; offsets in seconds.
+    """Make a time namespace and enter it; offsets in seconds.
 
     unshare rather than clone3: after clone3(CLONE_NEWTIME) the offsets can no longer be written (EACCES, measured).
     """
@@ -157,12 +157,12 @@ class ShiftClocks:
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """One unshare, and one write where a clock is shifted."""
-        made = Call(name="unshare", target="init", detail="CLONE_NEWTIME", man="time_namespaces(7)")
-        if not self.text:
-            return (made,)
-        target = "/proc/self/timens_offsets"
-        return made, Call(name="write", target=target, detail=self.text, man="time_namespaces(7)")
+        """One unshare, one write where a clock is shifted, one setns."""
+        man = "time_namespaces(7)"
+        made = Call(name="unshare", target="init", detail="CLONE_NEWTIME", man=man)
+        shifted = Call(name="write", target="/proc/self/timens_offsets", detail=self.text, man=man)
+        entered = Call(name="setns", target="init", detail="CLONE_NEWTIME", man=man)
+        return (made, shifted, entered) if self.text else (made, entered)
 
 
 def _offset_line(clock: str, offset_s: float) -> str:
