@@ -60,7 +60,7 @@ lock:  ## resolve the lock files anew; LOCK_ARGS=--upgrade for the newest of eve
 
 ##@ Test
 .PHONY: test
-test: packages-run packages-build packages-test check test-kernel test-e2e test-hostile faults test-vm powercut  ## everything, as CI does
+test: packages-run packages-build packages-test check test-kernel test-e2e test-hostile faults test-vm test-vm-stock powercut  ## everything, as CI does
 
 .PHONY: test-kernel
 test-kernel: packages-run packages-test packages-bench packages-lane venv  ## real system calls (root)
@@ -92,6 +92,11 @@ powercut: packages-lane packages-run packages-test venv  ## the power goes while
 .PHONY: test-vm
 test-vm: packages-lane packages-run packages-test venv  ## on a kernel of its own with pure cgroup v2 (root)
 	@$(STAGE) 900 "virtual machine tests" $(AS_ROOT) $(VENV)/python -m tests.vm
+
+# Debian 12's is the oldest that zonectl runs on.
+.PHONY: test-vm-stock
+test-vm-stock: packages-lane packages-run packages-test venv  ## zones on the distribution's own kernel (root)
+	@$(STAGE) 900 "zones on the stock kernel" $(AS_ROOT) $(VENV)/python -m tests.vm --stock --confcutdir tests/vm tests/vm/test_lane.py tests/vm/zones
 
 .PHONY: bench-start
 bench-start: packages-run packages-bench venv  ## what starting a zone costs, next to the peers (root)

@@ -1,11 +1,11 @@
-"""Run the tests of this folder in the lane, all in one boot: `python -m tests.vm [PYTEST ARGUMENT...]`.
+"""Run the tests of this folder in the lane, all in one boot: `python -m tests.vm [--stock] [PYTEST ARGUMENT...]`.
 
 An emulated processor takes a quarter of a second to import what takes 15 ms elsewhere: so no plugin is loaded
 but the one that ends a test that hangs, nothing is cached, and what is imported has been compiled beforehand.
 
 Without a path among the arguments all tests of this folder run, without tests/conftest.py: it imports hypothesis
 for two seconds, and skips a test whose requirement is missing; here that is a failure. Tests of other folders can
-be named, too: they run as they do on the host.
+be named, too: they run as they do on the host. `--stock` is the lane's option: the distribution's own kernel.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TESTS: Final = "tests/vm"
+STOCK: Final = "--stock"
 ROOT: Final = Path(__file__).parents[2]
 COMPILED: Final = ("zonectl", TESTS)
 ENVIRONMENT: Final = ("env", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1")
@@ -34,7 +35,8 @@ def main(argv: Sequence[str]) -> int:
     for folder in COMPILED:
         compileall.compile_dir(ROOT / folder, quiet=1)
     debian.make()
-    return lane.main(["--", *pytest_command(argv)])
+    stock = [word for word in argv if word == STOCK]
+    return lane.main([*stock, "--", *pytest_command([word for word in argv if word != STOCK])])
 
 
 def pytest_command(argv: Sequence[str]) -> list[str]:

@@ -28,6 +28,11 @@ def test_command_keeps_its_own_options() -> None:
     assert (given.cpus, given.command) == (1, ("ls", "--rw", "-x", "--"))
 
 
+def test_the_stock_kernel_is_asked_for() -> None:
+    assert options.parse(["--stock", "--", "true"]).stock
+    assert not options.parse(["--", "true", "--stock"]).stock
+
+
 def test_shared_folders_are_resolved_and_may_be_many(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(tmp_path)

@@ -15,11 +15,15 @@ from tests.kernel.cgroups.groups import ZONE, Ground, sleep
 from tests.patience import eventually
 from tests.vm.cgroups.zone import MIB, OTHER, SCRATCH
 from zonectl.cgroups.steps.kinds import MakeGroup
+from zonectl.kernel import host
 from zonectl.model.config import ResourcesConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+SWAP_PEAKS = (6, 5)
+"""The first kernel with memory.swap.peak; before, that one is killed and the other not is all there is to see."""
 
 
 def eat(size: int, *, then: Callable[[], int] = lambda: 0) -> Callable[[], int]:
@@ -114,8 +118,9 @@ def test_swap_is_limited_apart_from_memory(groups: Ground) -> None:
         groups.make(ResourcesConfig(memory_bytes=16 * MIB, swap_bytes=64 * MIB), group=OTHER)
         assert groups.run(eat(40 * MIB)) == -signal.SIGKILL
         assert groups.run(eat(40 * MIB), f"{OTHER}/payload") == 0
-        assert int(groups.read("memory.swap.peak")) == 0
-        assert int(groups.read("memory.swap.peak", OTHER)) > 8 * MIB
+        if host.kernel_version(os.uname().release) >= SWAP_PEAKS:
+            assert int(groups.read("memory.swap.peak")) == 0
+            assert int(groups.read("memory.swap.peak", OTHER)) > 8 * MIB
 
 
 def cached(groups: Ground, group: str) -> int:

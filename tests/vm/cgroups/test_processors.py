@@ -43,7 +43,10 @@ def test_fork_fails_at_pids_max(groups: Ground, limit: int) -> None:
     found = groups.tree.stats(ZONE).pids
     assert found is not None
     assert (found.max, found.current) == (limit, 0)
-    assert found.refused >= 1
+    # Before pids.events.local (Linux 6.11) it is counted where it was tried.
+    tried = groups.tree.stats(f"{ZONE}/payload").pids
+    assert tried is not None
+    assert max(found.refused, tried.refused) >= 1
     assert found.peak == limit
 
 

@@ -43,7 +43,12 @@ def run(given: options.Options) -> int:
     """Run the command; return its status. Tries again when a boot does not come up. Raises LaneError."""
     if os.geteuid() != 0:
         raise LaneError("the lane needs root, for namespaces and to read the host's root as the guest's")
-    kernel = kernel_package.cached(options.default_cache())
+    cache = options.default_cache()
+    kernel = (
+        kernel_package.cached(cache / "stock", kernel_package.STOCK)
+        if given.stock
+        else kernel_package.cached(cache)
+    )
     until_s = time.monotonic() + given.timeout_s
     for _ in range(TRIES - 1):
         try:

@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,11 +16,14 @@ from tests.vm.lane import program, vmlinux
 from tests.vm.lane.errors import LaneError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-# The first that apt knows. Both are metapackages: they depend on the image of their newest version.
-PACKAGES: Final = ("linux-image-6.12-cloud-amd64", "linux-image-cloud-amd64")
+# Metapackages: they depend on the image of their newest version.
+STOCK: Final = ("linux-image-cloud-amd64",)
+"""The distribution's own: on Debian 12 the oldest kernel that zonectl runs on."""
+NEWEST: Final = ("linux-image-6.12-cloud-amd64", *STOCK)
+"""The first that apt knows."""
 ATTEMPTS: Final = 3
 PAUSE_S: Final = 5.0  # another apt may be holding the lists
 # The _apt user, to which a root apt-get drops, cannot write into the cache.
@@ -40,8 +43,8 @@ class Kernel:
         return self.modules.name
 
 
-def cached(cache: Path) -> Kernel:
-    """The kernel of a cache, downloaded first if there is none.
+def cached(cache: Path, packages: Sequence[str] = NEWEST) -> Kernel:
+    """The kernel of a cache, downloaded first if there is none: from the first of `packages` that apt knows.
 
     A kernel that is there is used without a look at apt: remove the cache to get a newer one.
     Raises LaneError.
@@ -50,7 +53,7 @@ def cached(cache: Path) -> Kernel:
     current = cache / "current"
     with _locked(cache / "lock"):
         if not current.is_dir():
-            _fetch(cache).rename(current)
+            _fetch(cache, packages).rename(current)
     return _kernel(current)
 
 
@@ -66,12 +69,12 @@ def _kernel(tree: Path) -> Kernel:
     return Kernel(image=tree / "vmlinux", modules=next((tree / "lib/modules").iterdir()))
 
 
-def _fetch(cache: Path) -> Path:
+def _fetch(cache: Path, packages: Sequence[str]) -> Path:
     """A complete unpacked package below the cache, not yet under its final name."""
     tree = cache / "unfinished"  # of a fixed name, so that the next run clears what a killed one left
     shutil.rmtree(tree, ignore_errors=True)
     tree.mkdir()
-    package = _download(tree)
+    package = _download(tree, packages)
     program.run(["dpkg-deb", "-x", str(package), str(tree)])
     package.unlink()
     modules = _kernel(tree).modules
@@ -88,14 +91,17 @@ def _unpack_modules(modules: Path) -> None:
         packed.unlink()
 
 
-def _download(folder: Path) -> Path:
-    """The package file, in folder; updates apt's lists when they lack the package or are out of date."""
+def _download(folder: Path, packages: Sequence[str]) -> Path:
+    """The package file, in folder; updates apt's lists when they lack the first choice or are out of date."""
     failure = LaneError("the kernel was not downloaded")
+    if _image_of(packages[0]) is None:
+        with suppress(LaneError):  # the second may be there all the same
+            program.run([*APT_GET, "update"])
     for attempt in range(ATTEMPTS):
         try:
             if attempt:
                 program.run([*APT_GET, "update"])
-            name = _newest()
+            name = _first_known(packages)
             sys.stderr.write(f"lane: downloading {name}\n")
             program.run([*APT_GET, "download", name], cwd=folder)
             return next(folder.glob("*.deb"))
@@ -105,13 +111,19 @@ def _download(folder: Path) -> Path:
     raise failure
 
 
-def _newest() -> str:
-    """The package with the newest image that apt knows; raises LaneError when it knows none."""
-    for name in PACKAGES:
-        try:
-            depends = program.run(["apt-cache", "depends", name])
-        except LaneError:
-            continue
-        if image := re.search(r"^\s*Depends: (linux-image-\S+)$", depends, re.MULTILINE):
-            return image[1]
-    raise LaneError(f"apt knows no package {' or '.join(PACKAGES)}")
+def _first_known(packages: Sequence[str]) -> str:
+    """The package of the image of the first that apt knows; raises LaneError when it knows none."""
+    for name in packages:
+        if image := _image_of(name):
+            return image
+    raise LaneError(f"apt knows no package {' or '.join(packages)}")
+
+
+def _image_of(name: str) -> str | None:
+    """The image that a metapackage depends on; None where apt does not know it."""
+    try:
+        depends = program.run(["apt-cache", "depends", name])
+    except LaneError:
+        return None
+    image = re.search(r"^\s*Depends: (linux-image-\S+)$", depends, re.MULTILINE)
+    return image[1] if image else None

@@ -32,6 +32,7 @@ class Options:
     """One run of the lane. Folders are absolute and resolved."""
 
     command: tuple[str, ...]
+    stock: bool = False
     rw: tuple[Path, ...] = ()
     disk_bytes: int = 2048 * MIB
     nbd: Path | None = None
@@ -55,6 +56,7 @@ def parse(argv: Sequence[str]) -> Options:
     given = _parser().parse_args(argv)
     return Options(
         command=tuple(given.command),
+        stock=given.stock,
         rw=tuple(given.rw),
         disk_bytes=given.disk,
         nbd=given.nbd,
@@ -94,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
+    add("--stock", action="store_true", help="the distribution's own kernel, not the newest that apt knows")
     add(
         "--rw",
         action="append",
