@@ -15,6 +15,7 @@ from tests.patience import eventually, until
 from zonectl.errors import ZonectlError
 from zonectl.kernel import proc, process
 from zonectl.kernel.process import ExitStatus
+from zonectl.runtime import entry
 from zonectl.runtime import exec as execution
 from zonectl.runtime.handshake import Channel, Late
 from zonectl.runtime.launch import Launched
@@ -124,4 +125,6 @@ def test_who_comes_while_init_has_not_begun_gets_the_zones_clocks(
         inside = world.execute("readlink", "/proc/self/ns/time").out.strip()
         assert inside == f"time:[{proc.namespace_id(world.live().pid, 'time')}]"
         os.close(telling)
+        # Until it has, it ends with the worker.
+        until(lambda: proc.command_name(world.live().pid) != entry.NAME)
     world.stop()
